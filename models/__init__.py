@@ -1,0 +1,1 @@
+"""The training side of cellsense: data, networks, systems, baselines, evaluation and export."""

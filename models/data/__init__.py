@@ -1,0 +1,1 @@
+"""Data sets: the ray-traced factory, measured sets, splits and loaders."""

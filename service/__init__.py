@@ -1,0 +1,1 @@
+"""The serving side of cellsense: normalise, encode, buffer, fuse, decode, answer."""

@@ -1,0 +1,13 @@
+"""Names of modalities, tasks and classes, in the order of the tensors that carry them."""
+
+MODALITIES: tuple[str, ...] = ("csi", "camera", "radar", "lidar")
+"""Sensor modalities, in the order of the gate's columns."""
+
+SCENE_MODALITIES: tuple[str, ...] = ("camera", "radar", "lidar")
+"""Modalities of a scene capture, in the order of the columns of `scene_mask`."""
+
+TASKS: tuple[str, ...] = ("position", "los", "activity")
+"""What can be asked of a frame, in the order of the columns of `task_logits`."""
+
+ACTIVITIES: tuple[str, ...] = ("boxing", "jack", "jump", "squats", "walk")
+"""Activity classes, in the order of the columns of `activity_logits` (the RadHAR label set)."""

@@ -1,0 +1,90 @@
+"""The manifest that travels with an artifact, and the fingerprint that ties it to this code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from service.contract.labels import ACTIVITIES, MODALITIES, SCENE_MODALITIES, TASKS
+from service.contract.sites import Site
+from service.contract.tensors import GRAPHS
+
+NORMALIZER_VERSION = 1  # raise it whenever any normalizer gives other numbers for the same input
+
+
+def contract_fingerprint() -> str:
+    """SHA-256 (first 16 hex digits) of everything that a graph and the service must agree on."""
+    agreed = {
+        "graphs": {
+            name: {"inputs": [s.to_json() for s in ins], "outputs": [s.to_json() for s in outs]}
+            for name, (ins, outs) in GRAPHS.items()
+        },
+        "modalities": MODALITIES,
+        "scene_modalities": SCENE_MODALITIES,
+        "tasks": TASKS,
+        "activities": ACTIVITIES,
+        "normalizers": NORMALIZER_VERSION,
+    }
+    return hashlib.sha256(json.dumps(agreed, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns raw outputs into calibrated answers; fitted on the validation split only.
+
+    Attributes:
+        region_quantile: split-conformal quantile of the squared Mahalanobis distance, per confidence level
+            (key `"0.90"`): the region is every position whose distance is at most this.
+        covariance_scale: factor that makes the covariance honest (mean squared Mahalanobis distance / 2).
+        los_temperature: divisor of the LoS logit (Guo et al. 2017).
+        activity_temperature: divisor of the activity logits.
+        ood_threshold: `ood_score` above which a frame is flagged, the 99 % quantile of validation, per site.
+    """
+
+    region_quantile: dict[str, float]
+    covariance_scale: float
+    los_temperature: float
+    activity_temperature: float
+    ood_threshold: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything about an artifact but its weights. `files` maps a graph's name to its SHA-256."""
+
+    name: str
+    version: str
+    fingerprint: str
+    opset: int
+    files: dict[str, str]
+    sites: tuple[Site, ...]
+    calibration: Calibration
+    metrics: dict[str, object]  # task metrics by named split
+    training_data: tuple[dict[str, str], ...]  # name, licence, source
+    commit: str
+    precision: str = "fp32"
+    graphs: dict[str, object] = field(default_factory=dict)  # tensor specs, for readers without this code
+
+    def site(self, name: str) -> Site | None:
+        """The site of that name, or None."""
+        return next((s for s in self.sites if s.name == name), None)
+
+    def save(self, folder: Path) -> None:
+        """Write `manifest.json` into `folder`."""
+        data = {**asdict(self), "sites": [s.to_json() for s in self.sites]}
+        (folder / "manifest.json").write_text(json.dumps(data, indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read `manifest.json`. Raises `ValueError` naming the file where it does not fit."""
+        path = folder / "manifest.json"
+        try:
+            data = json.loads(path.read_text())
+            data["sites"] = tuple(Site.from_json(s) for s in data["sites"])
+            data["calibration"] = Calibration(**data["calibration"])
+            data["training_data"] = tuple(data["training_data"])
+            return cls(**data)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: not a manifest of this version: {error}") from error

@@ -1,0 +1,84 @@
+"""Tensor specifications: the single description of every array that crosses a border."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Dim = int | str
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One named tensor. A string in `shape` is a free dimension (`"B"` frames, `"S"` scene captures, `"T"` steps)."""
+
+    name: str
+    dtype: str  # NumPy dtype name
+    shape: tuple[Dim, ...]
+    layout: str  # the axes in words, e.g. "frame, plane, azimuth, delay"
+    unit: str
+    low: float | None = None  # smallest legal value, None where unbounded
+    high: float | None = None
+
+    def check(self, array: NDArray[np.generic]) -> None:
+        """Raise `ValueError` naming the tensor, what was expected and what came.
+
+        Args:
+            array: the candidate; free dimensions may have any size of at least 1.
+        """
+        if array.dtype != np.dtype(self.dtype):
+            raise ValueError(f"{self.name}: expected dtype {self.dtype}, got {array.dtype}")
+        fits = array.ndim == len(self.shape) and all(
+            size >= 1 if isinstance(dim, str) else size == dim
+            for dim, size in zip(self.shape, array.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"{self.name}: expected shape {list(self.shape)}, got {list(array.shape)}")
+
+    def to_json(self) -> dict[str, object]:
+        """The specification as JSON-ready values."""
+        return {**asdict(self), "shape": list(self.shape)}
+
+
+EMBEDDING_DIM = 128  # D, length of a frame's embedding in the trajectory buffer
+TRAJECTORY_LEN = 8  # T, most frames of one UE that are fused into an answer
+TEXT_LEN = 16  # L, tokens of an instruction
+
+ENCODE_INPUTS: tuple[TensorSpec, ...] = (
+    TensorSpec("camera", "uint8", ("S", 3, 96, 192), "capture, rgb, row, column", "intensity", 0, 255),
+    TensorSpec("radar", "float32", ("S", 4, 64, 64), "capture, plane, row, column", "log1p of summed weight", 0),
+    TensorSpec("lidar", "float32", ("S", 3, 64, 64), "capture, plane, azimuth, range", "1", 0),
+    TensorSpec("scene_mask", "float32", ("S", 3), "capture, (camera, radar, lidar)", "1 present, 0 missing", 0, 1),
+    TensorSpec("csi", "float32", ("B", 6, 32, 64), "frame, plane, azimuth, delay", "1", -1, 1),
+    TensorSpec("aoa", "float32", ("B", 64), "frame, azimuth", "1, of the strongest direction", 0, 1),
+    TensorSpec("distance", "float32", ("B", 1), "frame, value", "100 m", 0),
+    TensorSpec("gain", "float32", ("B", 1), "frame, value", "(dBm + 90) / 30"),
+    TensorSpec("csi_mask", "float32", ("B", 1), "frame, value", "1 present, 0 missing", 0, 1),
+    TensorSpec("scene_index", "int64", ("B",), "frame", "row of the capture that the frame refers to", 0),
+)
+ENCODE_OUTPUTS: tuple[TensorSpec, ...] = (
+    TensorSpec("embedding", "float32", ("B", EMBEDDING_DIM), "frame, feature", "1"),
+    TensorSpec("gate", "float32", ("B", 4), "frame, (csi, camera, radar, lidar)", "weight, rows sum to 1", 0, 1),
+)
+FUSE_INPUTS: tuple[TensorSpec, ...] = (
+    TensorSpec("embedding", "float32", ("B", "T", EMBEDDING_DIM), "frame, step (oldest first), feature", "1"),
+    TensorSpec("age", "float32", ("B", "T"), "frame, step", "s before the newest step", 0),
+    TensorSpec("step_mask", "float32", ("B", "T"), "frame, step", "1 present, 0 padding; the last step is present", 0, 1),
+    TensorSpec("text", "int64", ("B", TEXT_LEN), "frame, token", "vocabulary id, 0 is padding", 0),
+)
+FUSE_OUTPUTS: tuple[TensorSpec, ...] = (
+    TensorSpec("position", "float32", ("B", 2), "frame, (forward, left)", "m in the mast frame"),
+    TensorSpec("scale_tril", "float32", ("B", 3), "frame, (l11, l21, l22) of the covariance's Cholesky factor", "m"),
+    TensorSpec("los_logit", "float32", ("B",), "frame", "log-odds of line of sight, uncalibrated"),
+    TensorSpec("activity_logits", "float32", ("B", 5), "frame, class", "1, uncalibrated"),
+    TensorSpec("task_logits", "float32", ("B", 3), "frame, (position, los, activity)", "log-odds that the text asks for it"),
+    TensorSpec("ood_score", "float32", ("B",), "frame", "squared Mahalanobis distance / D to the training embeddings", 0),
+    TensorSpec("step_weight", "float32", ("B", "T"), "frame, step", "attention of the position task, rows sum to 1", 0, 1),
+)
+GRAPHS: dict[str, tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]] = {
+    "encode": (ENCODE_INPUTS, ENCODE_OUTPUTS),
+    "fuse": (FUSE_INPUTS, FUSE_OUTPUTS),
+}
+"""The two graphs of a served artifact: a file `<name>.onnx` each, with inputs and outputs in this order."""
