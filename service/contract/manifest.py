@@ -37,7 +37,8 @@ class Calibration:
     Attributes:
         region_quantile: split-conformal quantile of the squared Mahalanobis distance, per confidence level
             (key `"0.90"`): the region is every position whose distance is at most this.
-        covariance_scale: factor that makes the covariance honest (mean squared Mahalanobis distance / 2).
+        covariance_scale: factor that makes the covariance honest: the quantile at 0.90 over that of a chi-squared
+            distribution with 2 degrees of freedom, so that covariance and region tell the same story.
         los_temperature: divisor of the LoS logit (Guo et al. 2017).
         activity_temperature: divisor of the activity logits.
         ood_threshold: `ood_score` above which a frame is flagged, the 99 % quantile of validation, per site.

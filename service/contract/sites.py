@@ -50,7 +50,8 @@ class Site:
         """Covariances `[..., 2, 2]` in m² from the mast frame to ENU."""
         c, s = math.cos(self.boresight_rad), math.sin(self.boresight_rad)
         r = np.array([[c, -s], [s, c]])
-        return r @ np.asarray(mast, np.float64) @ r.T
+        turned: NDArray[np.float64] = r @ np.asarray(mast, np.float64) @ r.T
+        return turned
 
     def to_json(self) -> dict[str, object]:
         """The site as JSON-ready values."""

@@ -1,0 +1,74 @@
+"""The azimuth-range grid that radar and LiDAR share, in the mast frame seen from the sensor at mast height."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.sites import Site
+
+BINS = 64
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The points of every capture of one site that lie in front of its mast.
+
+    Attributes:
+        site: the site.
+        capture: int64 `[P]`, row of the capture that each point belongs to.
+        points: float32 `[P, columns]`, the captures' own columns.
+        sin_azimuth: float64 `[P]`, rising to the left of the boresight.
+        range_m: float64 `[P]`, slant range from the sensor.
+    """
+
+    site: Site
+    capture: NDArray[np.int64]
+    points: NDArray[np.float32]
+    sin_azimuth: NDArray[np.float64]
+    range_m: NDArray[np.float64]
+
+    def column(self, number: int) -> NDArray[np.float64]:
+        """One column of the points, `[P]`."""
+        return self.points[:, number].astype(np.float64)
+
+
+def clouds(captures: Sequence[NDArray[np.float32]], sites: Sequence[Site], east_column: int) -> Iterator[Cloud]:
+    """Gather the captures of each site, so that the arithmetic runs once a site and not once a capture.
+
+    Args:
+        captures: float32 `[N, columns]` each; N may be 0.
+        sites: the site of each capture.
+        east_column: column of the east coordinate; north and up follow it.
+    """
+    rows: dict[Site, list[int]] = {}
+    for row, site in enumerate(sites):
+        rows.setdefault(site, []).append(row)
+    for site, members in rows.items():
+        points = np.concatenate([captures[row] for row in members])
+        capture = np.repeat(np.array(members, np.int64), [len(captures[row]) for row in members])
+        mast = site.to_mast(points[:, east_column : east_column + 3])
+        front = mast[:, 0] >= 0
+        forward, left, up = mast[front].T
+        ground_m = np.sqrt(forward * forward + left * left)  # in float64 no float32 coordinate can overflow
+        rise_m = up - site.mast_height_m
+        yield Cloud(
+            site=site,
+            capture=capture[front],
+            points=points[front],
+            sin_azimuth=left / np.where(ground_m > 0, ground_m, 1.0),
+            range_m=np.sqrt(ground_m * ground_m + rise_m * rise_m),
+        )
+
+
+def bin_of(values: NDArray[np.float64], low: float, high: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Bin 0 to 63 of each value on an axis from `low` to `high`, and whether the value lies on the axis at all.
+
+    A value outside has the bin of the nearer edge.
+    """
+    position = (values - low) * (BINS / (high - low))
+    inside = (values >= low) & (values <= high)
+    return np.clip(position, 0, BINS - 1).astype(np.int64), inside

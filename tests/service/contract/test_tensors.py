@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from service.contract.tensors import GRAPHS, TensorSpec
+
+SPEC = TensorSpec("picture", "float32", ("B", 3, "T"), "frame, channel, step", "1", 0, 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 1), (7, 3, 20)])
+def test_free_dimensions_take_any_size_of_at_least_one(shape):
+    SPEC.check(np.zeros(shape, np.float32))
+
+
+def test_a_wrong_dtype_is_named_with_the_expected_one():
+    with pytest.raises(ValueError, match=r"^picture: expected dtype float32, got float64$"):
+        SPEC.check(np.zeros((1, 3, 1)))
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 1), (1, 3), (1, 3, 1, 1), (0, 3, 1), (1, 3, 0), ()])
+def test_a_wrong_shape_is_named_with_the_expected_one(shape):
+    with pytest.raises(ValueError, match="picture") as caught:
+        SPEC.check(np.zeros(shape, np.float32))
+    assert str(caught.value) == f"picture: expected shape ['B', 3, 'T'], got {list(shape)}"
+
+
+def test_json_carries_every_property():
+    assert SPEC.to_json() == {
+        "name": "picture",
+        "dtype": "float32",
+        "shape": ["B", 3, "T"],
+        "layout": "frame, channel, step",
+        "unit": "1",
+        "low": 0,
+        "high": 1,
+    }
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_names_are_unique_among_the_inputs_and_among_the_outputs_of_a_graph(graph):
+    for specs in GRAPHS[graph]:
+        names = [spec.name for spec in specs]
+        assert len(set(names)) == len(names)
+
+
+def test_the_embedding_that_one_graph_writes_fits_the_trajectory_that_the_other_reads():
+    written = next(spec for spec in GRAPHS["encode"][1] if spec.name == "embedding")
+    read = next(spec for spec in GRAPHS["fuse"][0] if spec.name == "embedding")
+    assert (written.dtype, written.shape[-1]) == (read.dtype, read.shape[-1])
