@@ -1,0 +1,225 @@
+"""A dynamic batcher that stays correct on the unhappy path.
+
+A batch leaves as soon as a worker is free: nobody waits for a batch to fill. While all workers are busy the queue
+grows, and the next batch takes as much of it as fits, so batches grow with the load and shrink with it. Jobs leave in
+the order in which they came. There is no worker task that could die: arrivals and completions do the dispatching.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from service.errors import DeadlineExceeded, EngineFailure, Overloaded, ShuttingDown
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+FIRST_RETRY_S = 1.0  # advice to shed callers before any batch has been timed
+SMOOTHING = 0.2  # weight of the newest batch in the running mean of the time per row
+
+
+@dataclass(eq=False)
+class _Entry(Generic[Job, Result]):
+    job: Job
+    rows: int
+    queued_at_s: float
+    deadline_s: float | None
+    answer: asyncio.Future[Result]  # cancelled once nobody waits for it any more
+
+
+class Batcher(Generic[Job, Result]):
+    """Groups jobs of concurrent callers into batches and runs them in threads.
+
+    Belongs to one event loop. A job larger than `max_rows` runs alone.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[list[Job]], list[Result]],
+        rows: Callable[[Job], int],
+        *,
+        max_rows: int,
+        max_queue_rows: int,
+        workers: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+        observe: Callable[[int, float, float], None] | None = None,
+    ) -> None:
+        """Make a batcher; its threads start with the first job.
+
+        Args:
+            run: answers a batch, one result a job in the same order. Called in a thread, by `workers` at once.
+            rows: size of a job, at least 1.
+            max_rows: most rows in a batch of several jobs.
+            max_queue_rows: most rows that wait; more are shed with `Overloaded`.
+            workers: batches that run at the same time.
+            clock: seconds, monotonic; the time axis of deadlines.
+            observe: called after each batch with its rows, the longest time in the queue and the run time in seconds.
+        """
+        self._run = run
+        self._rows = rows
+        self._max_rows = max_rows
+        self._max_queue_rows = max_queue_rows
+        self._workers = workers
+        self._clock = clock
+        self._observe = observe
+        self._waiting: OrderedDict[_Entry[Job, Result], None] = OrderedDict()
+        self._queued_rows = 0
+        self._running: dict[asyncio.Task[None], list[_Entry[Job, Result]]] = {}
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="batch")
+        self._seconds_per_row: float | None = None
+        self._closed = False
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait for a worker; those being run are not counted."""
+        return self._queued_rows
+
+    async def submit(self, job: Job, deadline_s: float | None = None) -> Result:
+        """Answer one job, in a batch with others.
+
+        A caller that is cancelled leaves the queue at once and its batch-mates alone.
+
+        Args:
+            job: what `run` takes.
+            deadline_s: point in time on the batcher's clock after which the answer is of no use.
+
+        Raises:
+            Overloaded: the queue is full.
+            DeadlineExceeded: the deadline passed, in the queue or during the run.
+            EngineFailure: `run` raised, from its exception, or returned another number of results.
+            ShuttingDown: the batcher is closed, or was while the job waited.
+        """
+        now_s = self._clock()
+        entry = self._admit(job, now_s, deadline_s)
+        try:
+            async with asyncio.timeout(None if deadline_s is None else deadline_s - now_s):
+                return await entry.answer
+        except TimeoutError:
+            raise _too_late(self._clock() - now_s) from None
+        finally:
+            self._forget(entry)
+
+    async def close(self, grace_s: float = 5.0) -> None:
+        """Fail every waiting job with `ShuttingDown`, and running ones too if they take longer than `grace_s`."""
+        self._closed = True
+        self._fail(list(self._waiting), _shutting_down)
+        if running := dict(self._running):
+            _, stuck = await asyncio.wait(running, timeout=grace_s)
+            for task in stuck:
+                self._fail(running[task], _shutting_down)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _admit(self, job: Job, now_s: float, deadline_s: float | None) -> _Entry[Job, Result]:
+        if self._closed:
+            raise _shutting_down()
+        if deadline_s is not None and deadline_s <= now_s:
+            raise _too_late(0.0)
+        rows = self._rows(job)
+        if rows < 1:
+            raise ValueError(f"rows: expected at least 1 row in a job, got {rows}")
+        # A job larger than the whole queue could never enter a queue that is not empty, so it may enter an empty one.
+        if self._waiting and self._queued_rows + rows > self._max_queue_rows:
+            full = f"{self._queued_rows} rows wait and {rows} more would pass the limit of {self._max_queue_rows}"
+            raise Overloaded(self._drain_s(), full)
+        loop = asyncio.get_running_loop()
+        entry = _Entry[Job, Result](job, rows, now_s, deadline_s, loop.create_future())
+        self._waiting[entry] = None
+        self._queued_rows += rows
+        loop.call_soon(self._dispatch)  # not at once: jobs that arrive in the same turn of the loop share a batch
+        return entry
+
+    def _drain_s(self) -> float:
+        """Seconds in which the queue as it stands will have been run."""
+        if self._seconds_per_row is None:
+            return FIRST_RETRY_S
+        return self._queued_rows * self._seconds_per_row / self._workers
+
+    def _forget(self, entry: _Entry[Job, Result]) -> None:
+        if entry in self._waiting:
+            del self._waiting[entry]
+            self._queued_rows -= entry.rows
+
+    def _dispatch(self) -> None:
+        while len(self._running) < self._workers and not self._closed and (batch := self._next_batch()):
+            task = asyncio.get_running_loop().create_task(self._run_batch(batch))
+            self._running[task] = batch
+            task.add_done_callback(self._finished)
+
+    def _next_batch(self) -> list[_Entry[Job, Result]]:
+        """The oldest entries that fit together, less those that nobody waits for."""
+        batch: list[_Entry[Job, Result]] = []
+        total = 0
+        now_s = self._clock()
+        while self._waiting:
+            entry = next(iter(self._waiting))
+            expired = entry.deadline_s is not None and entry.deadline_s <= now_s
+            if not entry.answer.done() and not expired and batch and total + entry.rows > self._max_rows:
+                break  # it leads the next batch: letting smaller ones overtake could starve it
+            self._forget(entry)
+            if entry.answer.done():
+                continue
+            if expired:
+                entry.answer.set_exception(_too_late(now_s - entry.queued_at_s))
+                continue
+            batch.append(entry)
+            total += entry.rows
+        return batch
+
+    async def _run_batch(self, batch: list[_Entry[Job, Result]]) -> None:
+        start_s = self._clock()
+        jobs = [entry.job for entry in batch]
+        try:
+            results = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, jobs)
+            if len(results) != len(jobs):
+                raise EngineFailure(f"expected {len(jobs)} results from a batch of as many jobs, got {len(results)}")
+        except Exception as error:
+            self._fail(batch, partial(_engine_failure, error))
+            return
+        except BaseException:  # the loop is being torn down: nobody may be left waiting
+            self._fail(batch, _shutting_down)
+            raise
+        for entry, result in zip(batch, results, strict=True):
+            if not entry.answer.done():
+                entry.answer.set_result(result)
+        self._measure(batch, start_s, self._clock())
+
+    def _measure(self, batch: list[_Entry[Job, Result]], start_s: float, end_s: float) -> None:
+        rows = sum(entry.rows for entry in batch)
+        per_row = (end_s - start_s) / rows
+        before = per_row if self._seconds_per_row is None else self._seconds_per_row
+        self._seconds_per_row = before + SMOOTHING * (per_row - before)
+        if self._observe is not None:
+            self._observe(rows, start_s - min(entry.queued_at_s for entry in batch), end_s - start_s)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        self._dispatch()
+
+    def _fail(self, entries: list[_Entry[Job, Result]], make: Callable[[], Exception]) -> None:
+        for entry in entries:
+            self._forget(entry)
+            if not entry.answer.done():
+                entry.answer.set_exception(make())  # an exception each: a shared one would grow a traceback a caller
+
+
+def _too_late(waited_s: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"expected an answer before the deadline, got none after {waited_s:.3f} s: send less at once, or retry later"
+    )
+
+
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("this instance is shutting down: retry on another, or after it has restarted")
+
+
+def _engine_failure(cause: Exception) -> EngineFailure:
+    failure = EngineFailure(str(cause) if isinstance(cause, EngineFailure) else f"{type(cause).__name__}: {cause}")
+    failure.__cause__ = cause
+    return failure

@@ -1,0 +1,1 @@
+"""Inference: artifacts checked against the contract, run by ONNX Runtime, found by the site they serve."""

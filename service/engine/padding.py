@@ -1,0 +1,35 @@
+"""Rows padded to a few sizes, for devices that pay for every shape they have not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.tensors import TensorSpec
+from service.engine.protocol import Inputs
+
+
+def bucket(rows: int, buckets: Sequence[int]) -> int:
+    """The rows to run for `rows`: the next of the ascending `buckets`, beyond them the next multiple of the last.
+
+    Without buckets, `rows` itself.
+    """
+    if not buckets:
+        return rows
+    return next((size for size in buckets if size >= rows), -(-rows // buckets[-1]) * buckets[-1])
+
+
+def pad_rows(specs: Sequence[TensorSpec], inputs: Inputs, sizes: Mapping[str, int]) -> dict[str, NDArray[np.generic]]:
+    """The inputs, their first axis extended to the size of its dimension by repeating the first row.
+
+    A repeated row is valid whatever the tensor means; zeros would have to be masked.
+    """
+    return {spec.name: _extend(inputs[spec.name], sizes[str(spec.shape[0])]) for spec in specs}
+
+
+def _extend(array: NDArray[np.generic], rows: int) -> NDArray[np.generic]:
+    if len(array) == rows:
+        return array
+    return np.concatenate([array, np.broadcast_to(array[:1], (rows - len(array), *array.shape[1:]))])

@@ -1,0 +1,79 @@
+"""What is buffered of a UE, and where: vertices, trajectories and their keys."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIGEST_BYTES = 8
+
+
+@dataclass(frozen=True)
+class TrajectoryKey:
+    """Whose trajectory.
+
+    Attributes:
+        site: name of the site.
+        ue: identity of the UE within the site, any Unicode.
+        fingerprint: what made the embeddings; those of different models must never meet in one trajectory.
+    """
+
+    site: str
+    ue: str
+    fingerprint: str
+
+    def redis_key(self) -> str:
+        """The key in Redis, printable ASCII and different for different trajectories.
+
+        Site and UE are the hash tag: on a cluster, all that is known of a UE lives on one node.
+        """
+        site, ue, fingerprint = (
+            quote(part, safe="", errors="surrogatepass") for part in (self.site, self.ue, self.fingerprint)
+        )
+        return f"cellsense:trajectory:{{{site}/{ue}}}:{fingerprint}"
+
+
+@dataclass(frozen=True, eq=False)
+class Vertex:
+    """One frame of a UE, as it is buffered.
+
+    Attributes:
+        timestamp_s: Unix time of the frame.
+        digest: 8 bytes that identify the frame's raw content (`content_digest`): a retry carries the same ones.
+        embedding: float32 `[EMBEDDING_DIM]`, buffered as float16.
+    """
+
+    timestamp_s: float
+    digest: bytes
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The buffered frames of one UE, oldest first.
+
+    Attributes:
+        timestamps_s: float64 `[n]`, Unix time, strictly increasing.
+        embeddings: float32 `[n, EMBEDDING_DIM]`, of float16 precision.
+    """
+
+    timestamps_s: NDArray[np.float64]
+    embeddings: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.timestamps_s)
+
+
+def content_digest(*parts: bytes | NDArray[np.generic] | None) -> bytes:
+    """Eight bytes that identify raw content: order, borders and absence of the parts count."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        content = part.tobytes() if isinstance(part, np.ndarray) else part
+        size = -1 if content is None else len(content)
+        digest.update(size.to_bytes(8, "little", signed=True))
+        digest.update(content or b"")
+    return digest.digest()

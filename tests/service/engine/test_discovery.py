@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from service.engine.discovery import load_artifacts
+from service.engine.onnx_engine import OnnxEngine
+from service.errors import ArtifactError
+from tests.service.engine.artifacts import site, write_artifact
+
+load = partial(OnnxEngine.load, intra_op_threads=1)
+
+
+def test_every_site_gets_the_engine_of_its_artifact(tmp_path: Path) -> None:
+    write_artifact(tmp_path / "city", "city", (site("munich"), site("paris")))
+    write_artifact(tmp_path / "room", "room", (site("lab"),))
+    (tmp_path / "notes").mkdir()
+    engines = load_artifacts(tmp_path, load)
+    assert {name: engine.name for name, engine in engines.items()} == {"munich": "city", "paris": "city", "lab": "room"}
+    assert engines["munich"] is engines["paris"]
+
+
+def test_two_artifacts_for_one_site_are_refused(tmp_path: Path) -> None:
+    write_artifact(tmp_path / "a", "old", (site("munich"),))
+    write_artifact(tmp_path / "b", "new", (site("munich"),))
+    with pytest.raises(ArtifactError, match="one artifact per site, but old and new both serve munich"):
+        load_artifacts(tmp_path, load)
+
+
+@pytest.mark.parametrize("folder", [".", "nowhere"])
+def test_a_folder_without_artifacts_is_refused(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(ArtifactError, match="found none: name another folder with --models"):
+        load_artifacts(tmp_path / folder, load)
