@@ -1,0 +1,1 @@
+"""What a newcomer runs: a recorded sample, replayed over real HTTP and shown beside the truth."""
