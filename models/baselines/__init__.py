@@ -1,0 +1,1 @@
+"""What each system must beat, tuned with the same care."""

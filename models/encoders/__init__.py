@@ -1,0 +1,1 @@
+"""Encoders: one network for each kind of vision-compatible tensor."""

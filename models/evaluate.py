@@ -1,0 +1,73 @@
+"""Reproduce an artifact's card: `python -m models.evaluate gated-fusion`.
+
+Runs the exported graphs, with the manifest's calibration, over the test parts, and compares with the card's figures.
+Exits non-zero where a figure differs by more than the tolerance, so a stale card cannot go unnoticed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import cast
+
+from models.data import raytraced_set
+from models.data.measured import radhar
+from models.evaluation import Data, measure
+from models.exported import ExportedModel
+from models.metrics import Figures
+from service.contract.labels import MODALITIES
+from service.contract.manifest import Manifest
+
+TOLERANCE = 0.01  # relative to max(1, figure): another processor rounds otherwise
+
+
+def differences(mine: dict[str, Figures], card: dict[str, Figures]) -> list[str]:
+    """Figures that are not as the card says, a line each."""
+    found = []
+    for split, figures in mine.items():
+        for name, value in figures.items():
+            promised = card.get(split, {}).get(name)
+            if promised is None:
+                found.append(f"{split}: {name} is {value:.4f}, the card does not have it")
+            elif abs(value - promised) > TOLERANCE * max(1.0, abs(promised)):
+                found.append(f"{split}: {name} is {value:.4f}, the card says {promised:.4f}")
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    args = _parse(argv)
+    folder = args.zoo / args.artifact
+    manifest = Manifest.load(folder)
+    recordings = radhar.load(args.radhar) if args.radhar else []
+    data = Data(
+        {"test": raytraced_set.load(args.data, "test", args.json)},
+        {"test": [r for r in recordings if r.part == "test"]},
+    )
+    figures = measure(ExportedModel(folder), manifest.calibration, data, MODALITIES)
+    wrong = differences(figures, cast(dict[str, Figures], manifest.metrics))
+    if args.json:
+        print(json.dumps({"figures": figures, "differences": wrong}))
+    else:
+        for split, values in figures.items():
+            print(f"\n{split}")
+            for name, value in values.items():
+                print(f"  {name:32} {value:10.4f}")
+        print("\n" + ("\n".join(wrong) if wrong else "every figure is as the card says"))
+    return 1 if wrong else 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__)
+    parser.add_argument("artifact")
+    parser.add_argument("--data", type=Path, default=Path("data/munich-first"), help="built ray-traced set")
+    parser.add_argument("--radhar", type=Path, help="folder of the RadHAR set")
+    parser.add_argument("--zoo", type=Path, default=Path("models/zoo"))
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

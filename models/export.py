@@ -1,0 +1,157 @@
+"""Export a trained run as a served artifact: `python -m models.export gated-fusion --run runs/gated-fusion-seed0`.
+
+Writes into `models/zoo/<artifact>/`: the two graphs, checked against torch; `manifest.json` with calibration and
+figures, measured on the exported graphs; `sample.jsonl.gz` for the demo; `map.npz` with the heights of the city.
+`card.md` is written last, from the manifest and `table.json` (see `models.compare`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from models import sample
+from models.card import write_card
+from models.compare import load_run
+from models.data import raytraced_set
+from models.data.build import CAST
+from models.data.measured import radhar
+from models.data.raytraced.layouts import LAYOUTS
+from models.data.raytraced_set import RayTracedSet
+from models.data.shards import ShardSet
+from models.evaluation import Data, fit_calibration, fit_novelty, measure
+from models.exported import ExportedModel
+from models.graphs import OPSET, TOLERANCE, export_graphs, parity
+from models.metrics import position_figures, squared_mahalanobis
+from models.predict import predict_scene, predict_windows
+from service.contract.labels import MODALITIES
+from service.contract.manifest import Calibration, Manifest, contract_fingerprint
+from service.contract.tensors import GRAPHS
+
+VERSION = "0.1.0"
+SAMPLE_EPISODES = 2  # the first of the test part, not chosen by how well they go
+
+
+def sample_figures(
+    model: ExportedModel, calibration: Calibration, scene: RayTracedSet, people: list[radhar.Recording]
+) -> dict[str, object]:
+    """The figures that the demo must reproduce, measured offline on the frames of the sample."""
+    street = predict_scene(model, scene, MODALITIES)
+    position = position_figures(street.position_m, street.truth_m)
+    distance = squared_mahalanobis(street.truth_m - street.position_m, street.scale_tril)
+    figures: dict[str, object] = {
+        "frames": len(street.los),
+        "position_median_m": position["position_median_m"],
+        "position_p95_m": position["position_p95_m"],
+        "region_coverage": float((distance <= calibration.region_quantile["0.90"]).mean()),
+        "los_accuracy": float(((street.los_logit > 0) == street.los).mean()),
+    }
+    if people:
+        person = predict_windows(model, people, sample.PEOPLE_WINDOWS, most=sample.PEOPLE_WINDOWS)
+        figures["frames"] = len(street.los) + len(person.activity)
+        figures["activity_accuracy"] = float((person.logits.argmax(1) == person.activity).mean())
+    return figures
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    args = _parse(argv)
+    folder = args.out / args.artifact
+    folder.mkdir(parents=True, exist_ok=True)
+    if not args.card_only:
+        problem = _export(args, folder)
+        if problem:
+            print(problem, file=sys.stderr)
+            return 1
+    write_card(folder)
+    print(json.dumps({"folder": str(folder)}) if args.json else f"wrote {folder}/card.md")
+    return 0
+
+
+def _export(args: argparse.Namespace, folder: Path) -> str | None:
+    recordings = radhar.load(args.radhar) if args.radhar else []
+    data = Data(
+        {part: raytraced_set.load(args.data, part, args.json) for part in ("train", "val", "test")},
+        {part: [r for r in recordings if r.part == part] for part in ("train", "val", "test")},
+    )
+    model, modalities = load_run(args.run)
+    fit_novelty(model, data, modalities)
+    calibration = fit_calibration(model, data, modalities)
+    export_graphs(model, folder)
+    gaps = parity(model, folder)
+    if max(gaps.values()) > TOLERANCE:
+        return f"the exported graphs do not give torch's numbers: expected gaps below {TOLERANCE}, got {gaps}"
+    exported = ExportedModel(folder)
+    shards = ShardSet.open(args.data)
+    site = data.scene["test"].site
+    chosen = [int(e) for e in data.scene["test"].episode[:SAMPLE_EPISODES]]
+    people = sample.sample_people(recordings)
+    lines = sample.street_lines(shards, chosen, site.name) + (sample.people_lines(people) if people else [])
+    sample.write(lines, folder / "sample.jsonl.gz")
+    metrics: dict[str, object] = dict(measure(exported, calibration, data, MODALITIES))
+    metrics["sample"] = sample_figures(exported, calibration, data.scene["test"].first(SAMPLE_EPISODES), people)
+    metrics["parity"] = gaps
+    Manifest(
+        name=args.artifact,
+        version=VERSION,
+        fingerprint=contract_fingerprint(),
+        opset=OPSET,
+        files={name: hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest() for name in GRAPHS},
+        sites=(site, radhar.SITE) if people else (site,),
+        calibration=calibration,
+        metrics=metrics,
+        training_data=_training_data(shards, bool(people)),
+        commit=_commit(),
+        graphs={n: {"inputs": [s.to_json() for s in i], "outputs": [s.to_json() for s in o]} for n, (i, o) in GRAPHS.items()},
+    ).save(folder)
+    if args.map:
+        _write_map(site.name, folder / "map.npz")
+    return None
+
+
+def _training_data(shards: ShardSet, people: bool) -> tuple[dict[str, str], ...]:
+    street = {
+        "name": f"ray-traced {shards.settings['layout']}, {len(shards.episodes())} episodes, {shards.fingerprint}",
+        "licence": "Apache-2.0; city geometry of sionna-rt from OpenStreetMap, ODbL",
+        "source": f"python -m models.data.build --layout {shards.settings['layout']} --seed {shards.settings['seed']}",
+    }
+    if not people:
+        return (street,)
+    return street, {"name": "RadHAR (subset of 186 files)", "licence": radhar.LICENCE, "source": radhar.SOURCE}
+
+
+def _write_map(layout: str, path: Path) -> None:
+    """Heights of what stands around the site, for the map of the demo. Needs the ray tracer."""
+    from models.data.raytraced.recorder import survey
+    from models.data.raytraced.world import World
+
+    streets = survey(World(LAYOUTS[layout], CAST[:1]))
+    np.savez_compressed(path, height=streets.height_m.astype(np.float16), extent=np.array(streets.extent_m))
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m models.export", description=__doc__)
+    parser.add_argument("artifact", choices=["gated-fusion"])
+    parser.add_argument("--run", type=Path, default=Path("runs/gated-fusion-seed0"), help="folder of a finished run")
+    parser.add_argument("--data", type=Path, default=Path("data/munich-first"))
+    parser.add_argument("--radhar", type=Path, help="folder of the RadHAR set")
+    parser.add_argument("--out", type=Path, default=Path("models/zoo"))
+    parser.add_argument("--map", action="store_true", help="write map.npz as well (needs the raytrace extra)")
+    parser.add_argument("--card-only", action="store_true", help="only write card.md anew from manifest and table")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The systems: assembly of encoders, fusion and heads, with their training objectives."""

@@ -1,0 +1,195 @@
+"""Gated fusion in the style of MMSense (arXiv 2511.12305).
+
+Two graphs. *Encode* turns a frame and the scene capture that it refers to into an embedding and a gate; *fuse* turns
+the embeddings of the last frames of one UE into answers. The embedding carries, beside learned features, the frame's
+own estimate of position, covariance and line of sight, so that a trajectory of embeddings can be filtered.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.encoders.csi import CsiEncoder, PolarGuess
+from models.encoders.scene import CameraEncoder, PolarEncoder, RadarMotionEncoder
+from models.fusion import ModalityGate, SceneAttention
+from models.heads import PLACE_UNIT_M, GaussianHead
+from models.sequence import CausalAttention, TrajectoryLayer, causal_gaps
+from service.contract.labels import ACTIVITIES, MODALITIES, TASKS
+from service.contract.tensors import EMBEDDING_DIM
+from service.normalizers.text import VOCABULARY
+
+DIM = 128  # width of a UE's features
+TOKEN_DIM = 64  # width of a scene's tokens
+_ESTIMATES = 6  # trailing features of the embedding: position 2, Cholesky factor 3, line of sight 1
+
+
+class Encoder(nn.Module):
+    """One frame to its embedding. Inputs and outputs as in `service.contract.tensors.ENCODE_INPUTS`.
+
+    In training a modality that no frame of the batch has may be passed as None; the exported graph gets all of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.csi = CsiEncoder(DIM)
+        self.guess = PolarGuess()
+        self.camera = CameraEncoder(TOKEN_DIM)
+        self.radar = PolarEncoder(1, TOKEN_DIM, across_sites=True)
+        self.radar_motion = RadarMotionEncoder(DIM)
+        self.lidar = PolarEncoder(3, TOKEN_DIM)
+        self.no_csi = nn.Parameter(0.02 * torch.randn(DIM))
+        self.look_camera = SceneAttention(DIM, TOKEN_DIM)
+        self.look_radar = SceneAttention(DIM, TOKEN_DIM, places=True)
+        self.look_lidar = SceneAttention(DIM, TOKEN_DIM, places=True)
+        self.gate = ModalityGate(DIM, len(MODALITIES))
+        self.norm = nn.LayerNorm(DIM)
+        self.features = nn.Sequential(nn.Linear(DIM, EMBEDDING_DIM - _ESTIMATES), nn.Tanh())
+        self.position = GaussianHead(DIM)
+        self.los = nn.Linear(DIM, 1)
+
+    def forward(
+        self,
+        camera: Tensor | None,
+        radar: Tensor | None,
+        lidar: Tensor | None,
+        scene_mask: Tensor,
+        csi: Tensor | None,
+        aoa: Tensor | None,
+        distance: Tensor | None,
+        gain: Tensor | None,
+        csi_mask: Tensor,
+        scene_index: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Embedding `[B, 128]` and gate `[B, 4]` (csi, camera, radar, lidar).
+
+        `scene_index` may be None in training, see `SceneAttention`.
+        """
+        frames = csi_mask.shape[0]
+        none = scene_mask.new_zeros(frames, DIM)
+        own = none
+        guess = scene_mask.new_zeros(frames, 2)
+        query = self.no_csi.expand(frames, DIM)
+        if csi is not None and aoa is not None and distance is not None and gain is not None:
+            own = self.csi(csi, aoa, distance, gain)
+            guess = self.guess(aoa, distance) * csi_mask
+            query = own * csi_mask + query * (1 - csi_mask)
+        seen_camera = seen_radar = seen_lidar = none
+        if camera is not None:
+            seen_camera = self.look_camera(query, self.camera(camera), scene_index)
+        if radar is not None:
+            tokens, place = self.radar(radar[:, :1])
+            seen_radar = self.look_radar(query, tokens, scene_index, place)
+            seen_radar = seen_radar + by_frame(self.radar_motion(radar[:, 1:]), scene_index, frames)
+        if lidar is not None:
+            tokens, place = self.lidar(lidar)
+            seen_lidar = self.look_lidar(query, tokens, scene_index, place)
+        mask = torch.cat([csi_mask, by_frame(scene_mask, scene_index, frames)], 1)
+        fused, gate = self.gate(torch.stack([own, seen_camera, seen_radar, seen_lidar], 1), mask)
+        fused = self.norm(fused)
+        mean, scale = self.position(fused, guess)
+        embedding = torch.cat([self.features(fused), pack_estimates(mean, scale, self.los(fused))], -1)
+        return embedding, gate
+
+
+def by_frame(captures: Tensor, scene_index: Tensor | None, frames: int) -> Tensor:
+    """Rows of captures `[S, ...]` dealt out to the frames that refer to them, `[B, ...]`."""
+    if scene_index is None:
+        return captures.repeat_interleave(frames // len(captures), 0)
+    return captures.index_select(0, scene_index)
+
+
+def pack_estimates(mean: Tensor, scale_tril: Tensor, los_logit: Tensor) -> Tensor:
+    """Position `[..., 2]` m, Cholesky factor `[..., 3]` m and logit `[..., 1]` as well-scaled features `[..., 6]`."""
+    l11, l21, l22 = scale_tril.unbind(-1)
+    shape = torch.stack([torch.log(l11), l21 / l11, torch.log(l22)], -1)
+    return torch.cat([mean / PLACE_UNIT_M, shape / 4, los_logit / 8], -1)
+
+
+def unpack_estimates(embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The inverse of `pack_estimates`, from whole embeddings `[..., 128]`."""
+    packed = embedding[..., -_ESTIMATES:]
+    l11 = torch.exp(4 * packed[..., 2])
+    scale = torch.stack([l11, 4 * packed[..., 3] * l11, torch.exp(4 * packed[..., 4])], -1)
+    return PLACE_UNIT_M * packed[..., :2], scale, 8 * packed[..., 5]
+
+
+class Fuser(nn.Module):
+    """A trajectory of embeddings to the answers at every step, each from the steps up to it."""
+
+    def __init__(self, layers: int = 2) -> None:
+        super().__init__()
+        self.enter = nn.Linear(EMBEDDING_DIM, DIM)
+        self.layers = nn.ModuleList(TrajectoryLayer(DIM) for _ in range(layers))
+        self.words = nn.Embedding(len(VOCABULARY), 48, padding_idx=0)
+        self.read = nn.Sequential(nn.Linear(48, 64), nn.ReLU())
+        self.wanted = nn.Linear(64, len(TASKS))
+        self.steer = nn.Linear(64, 2 * DIM)
+        self.task = nn.Parameter(0.02 * torch.randn(len(TASKS), DIM))
+        self.attend = nn.ModuleList(CausalAttention(DIM) for _ in TASKS)
+        self.norm = nn.ModuleList(nn.LayerNorm(DIM) for _ in TASKS)
+        self.position = GaussianHead(DIM)
+        self.los = nn.Sequential(nn.Linear(DIM, 64), nn.ReLU(), nn.Linear(64, 1))
+        self.activity = nn.Sequential(nn.Linear(DIM, 64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, len(ACTIVITIES)))
+
+    def forward(self, embedding: Tensor, age: Tensor, step_mask: Tensor, text: Tensor) -> dict[str, Tensor]:
+        """Answers at every step: position `[B, T, 2]`, scale_tril `[B, T, 3]`, los_logit `[B, T]`,
+        activity_logits `[B, T, 5]`, step_weight `[B, T, T]`; and task_logits `[B, 3]`."""
+        gap_s, allowed = causal_gaps(age, step_mask)
+        steps = self.enter(embedding)
+        for layer in self.layers:
+            steps = layer(steps, gap_s, allowed)
+        known = (text > 0).float()
+        sentence = (self.words(text) * known.unsqueeze(-1)).sum(1) / known.sum(1, keepdim=True).clamp(min=1)
+        meaning = self.read(sentence)
+        scale, shift = self.steer(meaning).unsqueeze(1).chunk(2, -1)
+        views, weights = [], []
+        for index, (attend, norm) in enumerate(zip(self.attend, self.norm, strict=True)):
+            query = (steps + self.task[index]) * (1 + scale) + shift
+            mixed, weight = attend(query, steps, gap_s, allowed)
+            views.append(norm(steps + mixed))
+            weights.append(weight)
+        base, _, base_logit = unpack_estimates(embedding)
+        mean, scale_tril = self.position(views[0], base)
+        return {
+            "position": mean,
+            "scale_tril": scale_tril,
+            "los_logit": base_logit + self.los(views[1]).squeeze(-1),
+            "activity_logits": self.activity(views[2]),
+            "task_logits": self.wanted(meaning),
+            "step_weight": weights[0],
+        }
+
+
+class Novelty(nn.Module):
+    """Squared Mahalanobis distance, per feature, to the nearest domain of the training embeddings (Lee et al. 2018)."""
+
+    def __init__(self, domains: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(domains, EMBEDDING_DIM))
+        self.register_buffer("whiten", torch.eye(EMBEDDING_DIM).repeat(domains, 1, 1))
+
+    def fit(self, domain: int, embeddings: Tensor, shrinkage: float = 0.05) -> None:
+        """Mean and shrunk covariance of one domain's embeddings `[N, 128]`."""
+        mean = embeddings.mean(0)
+        covariance = torch.cov((embeddings - mean).T)
+        ridge = covariance.diagonal().mean() * shrinkage * torch.eye(EMBEDDING_DIM)
+        factor = torch.linalg.cholesky((1 - shrinkage) * covariance + ridge)
+        self.mean[domain] = mean
+        self.whiten[domain] = torch.linalg.inv(factor)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Embeddings `[B, 128]` to scores `[B]`, about 1 for what looks like training data."""
+        away = embedding.unsqueeze(1) - self.mean  # [B, domains, 128]
+        white = (self.whiten @ away.unsqueeze(-1)).squeeze(-1)
+        return (white**2).mean(-1).amin(-1)
+
+
+class GatedFusion(nn.Module):
+    """Both graphs and the novelty score."""
+
+    def __init__(self, domains: int = 2) -> None:
+        super().__init__()
+        self.encoder = Encoder()
+        self.fuser = Fuser()
+        self.novelty = Novelty(domains)
