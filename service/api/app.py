@@ -1,0 +1,73 @@
+"""The application: routes, errors, documentation, around one gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.api.gateway import Gateway
+from service.api.observe import RequestTimer
+from service.api.problems import HttpProblem, problem_response
+from service.api.routes import router
+from service.api.specification import API_VERSION, DESCRIPTION, TITLE, specification
+from service.engine.protocol import Engine
+from service.errors import CellsenseError, Overloaded
+from service.settings import Settings
+
+
+def create_app(
+    settings: Settings,
+    engines: Mapping[str, Engine],
+    now_s: Callable[[], float] = time.time,
+    on_fatal: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """The gateway's ASGI application; its lifespan starts and ends the parts behind it.
+
+    Args:
+        settings: everything that can be set.
+        engines: the engine of each site, by the site's name.
+        now_s: Unix time.
+        on_fatal: called when the service will never become ready.
+
+    Raises:
+        ArtifactError: a manifest lacks what answering needs.
+    """
+    gateway = Gateway(settings, engines, now_s, on_fatal)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with gateway.running():
+            yield
+
+    # The documentation page with its scripts in the package: it works where there is no internet.
+    app = FastAPIOffline(
+        title=TITLE,
+        version=API_VERSION,
+        description=DESCRIPTION,
+        redoc_url=None,
+        swagger_ui_parameters={"validatorUrl": None, "defaultModelsExpandDepth": 0},
+        lifespan=lifespan,
+    )
+    app.state.gateway = gateway
+    app.include_router(router)
+    app.openapi = specification  # type: ignore[method-assign]  # the way that FastAPI documents
+    app.add_middleware(RequestTimer, metrics=gateway.metrics)
+    for kind in (CellsenseError, HttpProblem, HTTPException, Exception):
+        app.add_exception_handler(kind, _answer_with_problem)
+    return app
+
+
+async def _answer_with_problem(request: Request, error: Exception) -> Response:
+    if isinstance(error, Overloaded):
+        request.app.state.gateway.metrics.shed.labels("memory").inc()
+    if isinstance(error, HTTPException):  # of the router: no such path, no such method
+        detail = f"{request.method} {request.url.path[:128]}: {error.detail}: see /docs for what there is"
+        error = HttpProblem(error.status_code, error.detail, detail, error.headers)
+    return problem_response(error)

@@ -1,0 +1,138 @@
+"""The endpoints. Each is a few lines: the work is done in `parsing`, `pipeline` and `problems`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from service.api import documentation
+from service.api.connection import while_connected
+from service.api.gateway import Gateway
+from service.api.parsing import parse_batch
+from service.api.problems import all_failed_response, problem, status_of
+from service.contract.manifest import Manifest
+from service.contract.sites import Site
+from service.errors import CellsenseError, Overloaded
+from service.pipeline import Answer
+
+router = APIRouter()
+
+_ANSWER_FIELDS = tuple(field.name for field in fields(Answer))
+
+
+@router.post("/v1/sense", **documentation.SENSE)
+async def sense(request: Request) -> Response:
+    """Answer a batch of sensing frames.
+
+    A frame that does not fit fails alone, with a status and a problem of its own; the others are answered. Only where
+    the envelope is broken, or where every frame failed, does the whole request fail.
+    """
+    gateway = _gateway(request)
+    gateway.pipeline.require_available()
+    settings, loop = gateway.settings, asyncio.get_running_loop()
+    async with gateway.bodies.body(request) as body:
+        deadline_s = time.monotonic() + settings.deadline_s
+        with gateway.metrics.stage("parse"):
+            batch = await loop.run_in_executor(
+                gateway.parsers, parse_batch, body, settings.max_batch_frames, settings.max_batch_scenes
+            )
+        outcomes = await while_connected(request, gateway.pipeline.sense(batch, deadline_s))
+    return _sense_response(gateway, outcomes)
+
+
+@router.get("/v1/trajectories/{site}/{ue:path}", **documentation.TRAJECTORY)
+async def trajectory(request: Request, site: str, ue: str) -> Response:
+    """The buffered trajectory of a UE, every vertex answered from the frames up to it."""
+    gateway = _gateway(request)
+    deadline_s = time.monotonic() + gateway.settings.deadline_s
+    vertices = await while_connected(request, gateway.pipeline.trajectory(site, ue, deadline_s))
+    return _json({"site": site, "ue": ue, "vertices": vertices})
+
+
+@router.get("/v1/sites", **documentation.SITES)
+async def sites(request: Request) -> Response:
+    """The sites that are served: their sensors, their tasks, and the model that answers them."""
+    pipeline = _gateway(request).pipeline
+    return _json({"sites": [_site(s, pipeline.manifest(name)) for name, s in sorted(pipeline.sites.items())]})
+
+
+@router.get("/healthz", **documentation.HEALTHZ)
+async def healthz() -> Response:
+    """Whether the process lives. Never waits for inference."""
+    return _json({"status": "live"})
+
+
+@router.get("/readyz", **documentation.READYZ)
+async def readyz(request: Request) -> Response:
+    """Whether every model is warm, so that frames are answered."""
+    gateway = _gateway(request)
+    gateway.pipeline.require_available()
+    reachable = await gateway.buffer.reachable()
+    return _json({"status": "ready", "buffer": "reachable" if reachable else "unreachable"})
+
+
+@router.get("/metrics", **documentation.METRICS)
+async def metrics(request: Request) -> Response:
+    """Metrics in the text format of Prometheus."""
+    return Response(generate_latest(_gateway(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _sense_response(gateway: Gateway, outcomes: Sequence[Answer | CellsenseError]) -> Response:
+    errors = [outcome for outcome in outcomes if isinstance(outcome, CellsenseError)]
+    if any(isinstance(error, Overloaded) for error in errors):
+        gateway.metrics.shed.labels("queue").inc()
+    for status in (200 if isinstance(o, Answer) else status_of(o) for o in outcomes):
+        gateway.metrics.frames.labels(status).inc()
+    if len(errors) == len(outcomes):
+        return all_failed_response(errors)
+    with gateway.metrics.stage("serialise"):
+        sites = {outcome.site for outcome in outcomes if isinstance(outcome, Answer)}
+        return _json(
+            {
+                "artifact": {site: _artifact(gateway.pipeline.manifest(site)) for site in sorted(sites)},
+                "results": [_result(index, outcome) for index, outcome in enumerate(outcomes)],
+            }
+        )
+
+
+def _result(index: int, outcome: Answer | CellsenseError) -> dict[str, Any]:
+    if isinstance(outcome, Answer):
+        return {"index": index, "status": 200, **{name: getattr(outcome, name) for name in _ANSWER_FIELDS}}
+    members = problem(outcome, index)
+    return {"index": index, "status": members["status"], "error": members}
+
+
+def _site(site: Site, manifest: Manifest) -> dict[str, Any]:
+    return {
+        "name": site.name,
+        "origin_wgs84": site.origin_wgs84,
+        "boresight_deg": site.boresight_deg,
+        "mast_height_m": site.mast_height_m,
+        "range_max_m": site.range_max_m,
+        "carrier_hz": site.carrier_hz,
+        "bandwidth_hz": site.bandwidth_hz,
+        "array": None if site.array_rows is None else (site.array_rows, site.array_cols),
+        "tasks": site.tasks,
+        "artifact": _artifact(manifest),
+    }
+
+
+def _artifact(manifest: Manifest) -> dict[str, str]:
+    return {"name": manifest.name, "version": manifest.version}
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+def _gateway(request: Request) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway

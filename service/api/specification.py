@@ -1,0 +1,48 @@
+"""The OpenAPI document of the gateway, as JSON-ready values."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from service.api.documentation import SCHEMAS
+from service.api.examples import PROBLEM, SENSE_REQUEST, SENSE_RESPONSE, TRAJECTORY_RESPONSE
+from service.api.problems import CONTENT_TYPE
+from service.api.routes import router
+from service.api.schemas import Problem, SenseRequest
+
+TITLE = "cellsense"
+API_VERSION = "1.0.0"  # of the interface, not of the package
+DESCRIPTION = (
+    "The sensing brain of a base station: batches of channel state information, camera, radar and LiDAR go in; "
+    "positions with honest uncertainty, line of sight and activity come out. Errors are RFC 9457 problems."
+)
+_SENSE, _TRAJECTORY = ("/v1/sense", "post"), ("/v1/trajectories/{site}/{ue}", "get")
+
+
+@cache
+def specification() -> dict[str, Any]:
+    """The document. It does not depend on settings or models.
+
+    The request and the problem are added by hand: the routes read bodies themselves, a frame at a time, so FastAPI
+    does not see their schemas.
+    """
+    document = get_openapi(title=TITLE, version=API_VERSION, description=DESCRIPTION, routes=router.routes)
+    _, definitions = models_json_schema(
+        [(SenseRequest, "validation"), (Problem, "serialization")], ref_template=SCHEMAS + "{model}"
+    )
+    schemas = document["components"]["schemas"] | definitions["$defs"]
+    sense, trajectory = (document["paths"][path][method] for path, method in (_SENSE, _TRAJECTORY))
+    # Here, for FastAPI would drop what is null in them.
+    sense["requestBody"]["content"]["application/json"]["example"] = SENSE_REQUEST
+    sense["responses"]["200"]["content"]["application/json"]["example"] = SENSE_RESPONSE
+    sense["responses"]["422"]["content"][CONTENT_TYPE]["example"] = PROBLEM
+    trajectory["responses"]["200"]["content"]["application/json"]["example"] = TRAJECTORY_RESPONSE
+    for unused in ("HTTPValidationError", "ValidationError"):  # what FastAPI would answer with, were it to validate
+        del schemas[unused]
+    del trajectory["responses"]["422"]
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+    return document

@@ -1,0 +1,138 @@
+"""What comes out of the pipeline, one answer a frame.
+
+The API sends these as they are: every docstring here is also the description in the OpenAPI file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_DESCRIBED = {"use_attribute_docstrings": True}  # read by whoever makes a schema of these classes
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The ellipse around the position that holds the truth with the stated confidence."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    confidence: int
+    """Percentage of the truths that such regions cover, by split-conformal calibration."""
+    semi_major_m: float
+    """Semi-major axis, m."""
+    semi_minor_m: float
+    """Semi-minor axis, m."""
+    orientation_deg: float
+    """Direction of the semi-major axis, degrees clockwise from north, in [0, 180)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wgs84:
+    """A point on the WGS 84 ellipsoid."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    latitude_deg: float
+    """Degrees north."""
+    longitude_deg: float
+    """Degrees east."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the UE or person is, and how sure that is."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    enu_m: tuple[float, float]
+    """Metres east and north of the site's origin."""
+    covariance_m2: tuple[tuple[float, float], tuple[float, float]]
+    """Calibrated covariance of `enu_m`, m²."""
+    region: Region
+    """Confidence region."""
+    wgs84: Wgs84
+    """The same point on the map."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineOfSight:
+    """Whether the direct path between the site and the UE is free."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    line_of_sight: bool
+    """True where line of sight is the likelier of the two."""
+    probability: float
+    """Calibrated probability of line of sight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the person is doing."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    label: str
+    """The likeliest activity."""
+    probability: float
+    """Its calibrated probability."""
+    probabilities: dict[str, float]
+    """Calibrated probability of every activity; they sum to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why the answer is what it is."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    gate: dict[str, float]
+    """Weight of each modality in the fusion of this frame; they sum to 1, a missing modality has 0."""
+    trajectory_length: int
+    """Frames of this UE that went into the answer, this one included."""
+    step_weight: tuple[float, ...]
+    """Weight of each of those frames in the position, oldest first."""
+    ood_score: float
+    """Distance of the frame from the training data, about 1 for data like it."""
+    out_of_distribution: bool
+    """True where the frame looks unlike the training data: distrust the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one frame; a task that was not asked for is null."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    site: str
+    """Site of the frame."""
+    ue: str
+    """UE of the frame."""
+    timestamp_s: float
+    """Unix time of the frame, s."""
+    position: Position | None
+    """Where the UE is."""
+    los: LineOfSight | None
+    """Whether its direct path is free."""
+    activity: Activity | None
+    """What the person is doing."""
+    explanation: Explanation
+    """Why the answer is what it is."""
+    degraded: tuple[str, ...]
+    """Parts that were down, so that the answer was made without them; empty when all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class VertexAnswer:
+    """One vertex of a trajectory, answered from the frames up to it."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    timestamp_s: float
+    """Unix time of the frame, s."""
+    position: Position | None
+    """Where the UE was; null where the site does not answer positions."""
+    los: LineOfSight | None
+    """Whether its direct path was free."""
+    activity: Activity | None
+    """What the person was doing."""

@@ -1,0 +1,101 @@
+"""Frames and scene captures to the tensors of an artifact's `encode` graph: one normalizer call a modality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.captures import SceneCapture, SensingFrame
+from service.contract.labels import SCENE_MODALITIES
+from service.contract.sites import Site
+from service.contract.tensors import ENCODE_INPUTS, FUSE_INPUTS
+from service.normalizers.csi import csi_planes
+from service.normalizers.cues import aoa_profile, distance, gain
+from service.normalizers.lidar import lidar_planes
+from service.normalizers.radar import radar_planes
+from service.trajectory.vertex import content_digest
+
+_SPECS = {spec.name: spec for spec in (*ENCODE_INPUTS, *FUSE_INPUTS)}
+
+Tensor = NDArray[np.generic]
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedScene:
+    """A scene capture whose camera frame, if any, is decoded: uint8 `[3, 96, 192]`."""
+
+    site: Site
+    capture: SceneCapture
+    camera: Picture | None
+
+
+def encode_inputs(
+    frames: Sequence[SensingFrame], sites: Sequence[Site], scenes: Mapping[int, PreparedScene]
+) -> dict[str, Tensor]:
+    """`ENCODE_INPUTS` of B frames.
+
+    Args:
+        frames: in any subset of modalities.
+        sites: the site of each frame.
+        scenes: the captures that the frames refer to, by their row in the request.
+
+    Returns:
+        Tensors by name. The captures are those of `scenes` in order, and a last one with every modality missing that
+        frames without a scene refer to.
+    """
+    row_of = {scene: row for row, scene in enumerate(scenes)}
+    index = [len(scenes) if frame.scene is None else row_of[frame.scene] for frame in frames]
+    return {
+        **_scene_tensors(list(scenes.values())),
+        **_csi_tensors(frames, sites),
+        "scene_index": np.array(index, np.int64),
+    }
+
+
+def frame_digests(frames: Sequence[SensingFrame], scenes: Mapping[int, PreparedScene]) -> list[bytes]:
+    """What identifies the raw content of each frame, its scene included: the same again is no conflict."""
+    captures = {
+        row: content_digest(scene.capture.camera, scene.capture.radar, scene.capture.lidar)
+        for row, scene in scenes.items()
+    }
+    return [content_digest(frame.csi, None if frame.scene is None else captures[frame.scene]) for frame in frames]
+
+
+def _scene_tensors(scenes: Sequence[PreparedScene]) -> dict[str, Tensor]:
+    tensors = {name: _zeros(name, len(scenes) + 1) for name in (*SCENE_MODALITIES, "scene_mask")}
+    cameras = {row: scene.camera for row, scene in enumerate(scenes) if scene.camera is not None}
+    radars = {row: scene.capture.radar for row, scene in enumerate(scenes) if scene.capture.radar is not None}
+    lidars = {row: scene.capture.lidar for row, scene in enumerate(scenes) if scene.capture.lidar is not None}
+    if cameras:
+        tensors["camera"][list(cameras)] = np.stack(list(cameras.values()))
+    if radars:
+        tensors["radar"][list(radars)] = radar_planes(list(radars.values()), [scenes[row].site for row in radars])
+    if lidars:
+        tensors["lidar"][list(lidars)] = lidar_planes(list(lidars.values()), [scenes[row].site for row in lidars])
+    for column, present in enumerate((list(cameras), list(radars), list(lidars))):
+        tensors["scene_mask"][present, column] = 1.0
+    return tensors
+
+
+def _csi_tensors(frames: Sequence[SensingFrame], sites: Sequence[Site]) -> dict[str, Tensor]:
+    tensors = {name: _zeros(name, len(frames)) for name in ("csi", "aoa", "distance", "gain", "csi_mask")}
+    present = [(row, frame.csi) for row, frame in enumerate(frames) if frame.csi is not None]
+    if present:
+        rows, channels = [row for row, _ in present], np.stack([channel for _, channel in present])
+        bandwidth_hz = np.array([sites[row].bandwidth_hz for row in rows], np.float64)
+        tensors["csi"][rows] = csi_planes(channels)
+        tensors["aoa"][rows] = aoa_profile(channels)
+        tensors["distance"][rows] = distance(channels, bandwidth_hz)
+        tensors["gain"][rows] = gain(channels)
+        tensors["csi_mask"][rows] = 1.0
+    return tensors
+
+
+def _zeros(name: str, rows: int) -> Tensor:
+    """A tensor of the contract for so many rows; a missing modality stays zero under its mask."""
+    spec = _SPECS[name]
+    return np.zeros([rows if isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)

@@ -1,0 +1,247 @@
+"""The path of a batch: check, normalise, encode, buffer, fuse, decode."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.manifest import Manifest
+from service.contract.sites import Site
+from service.engine.cores import usable_cores
+from service.engine.protocol import Engine
+from service.errors import (
+    ArtifactError,
+    BufferUnavailable,
+    CellsenseError,
+    DeadlineExceeded,
+    InvalidInput,
+    NotReady,
+    ShuttingDown,
+    TimestampConflict,
+    Unavailable,
+    UnknownUe,
+)
+from service.metrics import Metrics
+from service.normalizers.camera import CameraLimits
+from service.normalizers.text import text_tokens
+from service.pipeline.answers import Answer, VertexAnswer
+from service.pipeline.checks import check_batch, unknown_site
+from service.pipeline.decoding import finite_rows
+from service.pipeline.frames import Batch, SiteFrame, SiteScene
+from service.pipeline.model import Model
+from service.pipeline.normalise import ModelBatch, normalise
+from service.pipeline.outcomes import Outcome, Outcomes, frame_outcomes, not_finite, vertex_answers
+from service.settings import Settings
+from service.trajectory.buffer import TrajectoryBuffer
+from service.trajectory.stacking import stack
+from service.trajectory.vertex import Trajectory, TrajectoryKey, Vertex
+
+WARMING_UP = "the models are being warmed up: ask /readyz until it says 200"
+
+
+class Pipeline:
+    """Answers batches of sensing frames. A frame fails alone, or with the scene capture that it refers to."""
+
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        buffer: TrajectoryBuffer,
+        settings: Settings,
+        metrics: Metrics,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        """Nothing is answered before `warm_up`.
+
+        Args:
+            engines: the engine of each site, by the site's name.
+            buffer: where trajectories are kept; started and closed by its owner.
+            settings: limits and deadlines.
+            metrics: what is counted.
+            now_s: Unix time.
+
+        Raises:
+            ArtifactError: a manifest lacks what answering needs.
+        """
+        served = {id(engine): Model(engine, settings, metrics) for engine in engines.values()}
+        self._models = {name: served[id(engine)] for name, engine in engines.items()}
+        self._sites = {name: _site(model.manifest, name) for name, model in self._models.items()}
+        self._buffer, self._settings, self._metrics, self._now_s = buffer, settings, metrics, now_s
+        self._limits = CameraLimits(max_side_px=settings.max_camera_side_px, max_pixels=settings.max_camera_pixels)
+        self._threads = ThreadPoolExecutor(settings.workers or usable_cores(), thread_name_prefix="normalise")
+        metrics.queue_rows.set_function(lambda: sum(model.queued_rows for model in served.values()))
+        self._unavailable: tuple[type[Unavailable], str] | None = (NotReady, WARMING_UP)
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """Every site that is served, by name."""
+        return self._sites
+
+    def manifest(self, site: str) -> Manifest:
+        """Manifest of the artifact that serves a site. Raises `UnknownSite`."""
+        return self._model(site).manifest
+
+    async def warm_up(self) -> None:
+        """Run every shape that will be served. Raises what the engines raise; the pipeline then stays not ready."""
+        loop = asyncio.get_running_loop()
+        for model in dict.fromkeys(self._models.values()):
+            try:
+                await loop.run_in_executor(self._threads, model.engine.warm_up)
+            except Exception as error:
+                self._unavailable = (NotReady, f"warm-up of {model.manifest.name} failed: {error}")
+                raise
+        if self._unavailable == (NotReady, WARMING_UP):  # and not closed meanwhile
+            self._unavailable = None
+            self._metrics.ready.set(1)
+
+    async def close(self) -> None:
+        """Accept no more work, fail what waits, finish what runs."""
+        self._unavailable = (ShuttingDown, "this instance is shutting down: send the request to another")
+        self._metrics.ready.set(0)
+        await asyncio.gather(*(model.close() for model in dict.fromkeys(self._models.values())))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def sense(self, batch: Batch, deadline_s: float) -> list[Outcome]:
+        """Answer a batch, one outcome a frame in the same order.
+
+        Args:
+            batch: the request.
+            deadline_s: time of `time.monotonic()` after which a frame fails with `DeadlineExceeded`.
+
+        Raises:
+            NotReady, ShuttingDown: nothing can be answered now.
+        """
+        self.require_available()
+        errors = check_batch(batch, self._sites, self._now_s(), self._settings.future_tolerance_s)
+        outcomes: Outcomes = {index: error for index, error in enumerate(errors) if error is not None}
+        try:
+            async with asyncio.timeout(deadline_s - time.monotonic()):
+                await self._answer(batch, outcomes, deadline_s)
+        except TimeoutError:
+            late = DeadlineExceeded(
+                f"no answer within the deadline of {self._settings.deadline_s:g} s: send fewer frames"
+            )
+            outcomes = {index: outcomes.get(index, late) for index in range(len(batch.frames))}
+        return [outcomes[index] for index in range(len(batch.frames))]
+
+    async def trajectory(self, site: str, ue: str, deadline_s: float) -> list[VertexAnswer]:
+        """The buffered trajectory of a UE, oldest first, every vertex answered from those up to it.
+
+        Raises:
+            UnknownSite, UnknownUe: no such site, or nothing is buffered.
+            BufferUnavailable: the buffer cannot be reached.
+            NotReady, ShuttingDown, Overloaded, DeadlineExceeded, EngineFailure: as for `sense`.
+        """
+        self.require_available()
+        model = self._model(site)
+        with self._metrics.stage("buffer"):
+            whole = await self._buffer.read(TrajectoryKey(site, ue, model.fingerprint))
+        if not len(whole):
+            expected = f"a UE with a frame at site {site} in the last {self._settings.trajectory_ttl_s:g} s"
+            raise UnknownUe("ue", expected, repr(ue[:64]))
+        prefixes = [Trajectory(whole.timestamps_s[:end], whole.embeddings[:end]) for end in range(1, len(whole) + 1)]
+        fused = await model.fuse({**stack(prefixes), "text": text_tokens([None] * len(prefixes))}, deadline_s)
+        return vertex_answers(model, self._sites[site], whole, fused)
+
+    def require_available(self) -> None:
+        """Raise `NotReady` or `ShuttingDown` where nothing can be answered now."""
+        if self._unavailable is not None:
+            kind, detail = self._unavailable
+            raise kind(detail)  # a new one each time: an exception that is raised again keeps every traceback
+
+    def _model(self, site: str) -> Model:
+        model = self._models.get(site)
+        if model is None:
+            raise unknown_site(site, self._sites, "site")
+        return model
+
+    async def _answer(self, batch: Batch, outcomes: Outcomes, deadline_s: float) -> None:
+        """Add the outcome of every frame that has none yet."""
+        frames: dict[int, SiteFrame] = {}
+        scenes: dict[int, SiteScene] = {}
+        for index, entry in enumerate(batch.frames):
+            if index in outcomes or isinstance(entry, InvalidInput):
+                continue
+            frames[index] = entry
+            if entry.frame.scene is not None and isinstance(scene := batch.scenes[entry.frame.scene], SiteScene):
+                scenes[entry.frame.scene] = scene
+        if not frames:
+            return
+        with self._metrics.stage("normalise"):
+            groups, errors = await asyncio.get_running_loop().run_in_executor(
+                self._threads, normalise, frames, scenes, self._models, self._sites, self._limits
+            )
+        outcomes.update(errors)
+        await asyncio.gather(*(self._answer_group(group, outcomes, deadline_s) for group in groups))
+
+    async def _answer_group(self, group: ModelBatch, outcomes: Outcomes, deadline_s: float) -> None:
+        try:
+            await self._run(group, outcomes, deadline_s)
+        except CellsenseError as error:
+            for index in group.indices:
+                outcomes.setdefault(index, error)
+
+    async def _run(self, group: ModelBatch, outcomes: Outcomes, deadline_s: float) -> None:
+        """Encode, buffer, fuse and decode the frames of one model."""
+        encoded = await group.model.encode(group.inputs, deadline_s)
+        # The buffer keeps half precision: answer from the same numbers, so that a trajectory read later agrees.
+        with np.errstate(over="ignore"):  # what overflows is found in the next line
+            embedding = encoded["embedding"].astype(np.float16).astype(np.float32)
+        finite = finite_rows(encoded, {"embedding": embedding})
+        outcomes.update({group.indices[row]: not_finite(group.model) for row in np.flatnonzero(~finite)})
+        rows = np.flatnonzero(finite).tolist()
+        remembered, degraded = await self._remember(group, rows, embedding)
+        trajectories: dict[int, Trajectory] = {}  # by row
+        for row, trajectory in zip(rows, remembered, strict=True):
+            if isinstance(trajectory, TimestampConflict):
+                outcomes[group.indices[row]] = trajectory.within(f"frames[{group.indices[row]}]")
+            else:
+                trajectories[row] = trajectory
+        if not trajectories:
+            return
+        kept = list(trajectories)
+        fused = await group.model.fuse({**stack(list(trajectories.values())), "text": group.text[kept]}, deadline_s)
+        with self._metrics.stage("decode"):
+            frames = {group.indices[row]: group.entries[row] for row in kept}
+            sites, lengths = [group.sites[row] for row in kept], [len(t) for t in trajectories.values()]
+            answered = frame_outcomes(group.model, frames, sites, encoded["gate"][kept], fused, lengths, degraded)
+        outcomes.update(answered)
+        self._count(answered)
+
+    async def _remember(
+        self, group: ModelBatch, rows: Sequence[int], embedding: NDArray[np.float32]
+    ) -> tuple[Sequence[Trajectory | TimestampConflict], tuple[str, ...]]:
+        """The trajectory that the frame of each row now ends, and what had to be done without."""
+        keys, vertices = [], []
+        for row in rows:
+            entry = group.entries[row]
+            keys.append(TrajectoryKey(entry.site, entry.frame.ue, group.model.fingerprint))
+            vertices.append(Vertex(entry.frame.timestamp_s, group.digests[row], embedding[row]))
+        try:
+            with self._metrics.stage("buffer"):
+                return await self._buffer.append_and_read(keys, vertices), ()
+        except BufferUnavailable:
+            alone = [Trajectory(np.array([v.timestamp_s]), v.embedding[None]) for v in vertices]
+            return alone, ("trajectory",)
+
+    def _count(self, outcomes: Outcomes) -> None:
+        for answer in outcomes.values():
+            if not isinstance(answer, Answer):
+                continue
+            for modality, weight in answer.explanation.gate.items():
+                self._metrics.gate_weight.labels(modality).observe(weight)
+            if answer.explanation.out_of_distribution:
+                self._metrics.ood.labels(answer.site).inc()
+            for part in answer.degraded:
+                self._metrics.degraded.labels(part).inc()
+
+
+def _site(manifest: Manifest, name: str) -> Site:
+    site = manifest.site(name)
+    if site is None:
+        raise ArtifactError(f"{manifest.name}: expected site {name} in its manifest, got none: export it again")
+    return site

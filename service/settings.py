@@ -1,0 +1,70 @@
+"""Settings of the service: the only module that reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1 << 20
+
+
+class Settings(BaseSettings):
+    """One frozen object, passed down. Each field is also a variable `CELLSENSE_<FIELD>` and a flag of `serve`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CELLSENSE_", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every interface."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """TCP port to listen on."""
+    models: Path = Path(__file__).resolve().parent.parent / "models" / "zoo"
+    """Folder of artifacts, one folder each."""
+    redis: str = Field(default="embedded://", repr=False)  # it may hold a password
+    """Redis of the trajectories: embedded:// starts a server of its own, else redis://, rediss:// or unix://."""
+
+    provider: Literal["cpu", "cuda"] = "cpu"
+    """Where inference runs. A provider that cannot be had is an error, never a silent fall to the CPU."""
+    sessions: int = Field(default=1, ge=1)
+    """Batches of one model that may run at the same time."""
+    intra_op_threads: int | None = Field(default=None, ge=1)
+    """Threads within one inference; by default the cores that the container may use, shared by the sessions."""
+    workers: int | None = Field(default=None, ge=1)
+    """Threads that parse requests, and as many that normalise them; by default the cores of the container."""
+
+    max_batch_frames: int = Field(default=256, ge=1)
+    """Most frames in one request."""
+    max_batch_scenes: int = Field(default=64, ge=1)
+    """Most scene captures in one request."""
+    max_body_bytes: int = Field(default=64 * MIB, ge=1)
+    """Largest request body, bytes."""
+    max_inflight_bytes: int = Field(default=256 * MIB, ge=1)
+    """Most bytes of request bodies held at the same time; requests beyond that are turned away with 503."""
+    max_camera_pixels: int = Field(default=33_600_000, ge=1)
+    """Most pixels of a camera frame, before it is scaled."""
+    max_camera_side_px: int = Field(default=8192, ge=1)
+    """Most pixels on a side of a camera frame."""
+
+    max_run_rows: int = Field(default=64, ge=1)
+    """Most frames in one run of a model: requests are batched up to it."""
+    max_queue_rows: int = Field(default=1024, ge=1)
+    """Most frames that wait for a model; requests beyond that are turned away with 503."""
+    deadline_s: float = Field(default=5.0, gt=0)
+    """Seconds that a request may take once its body has arrived."""
+    body_timeout_s: float = Field(default=30.0, gt=0)
+    """Seconds that a request's body may take to arrive."""
+    drain_s: int = Field(default=10, ge=0)
+    """Seconds that requests in flight may take to finish when the service is told to end."""
+
+    trajectory_ttl_s: int = Field(default=60, ge=1)
+    """Seconds after which a UE's trajectory is forgotten when no frame of it arrives."""
+    late_tolerance_s: float = Field(default=0.0, ge=0)
+    """How much older than the newest frame of its UE a frame may be."""
+    future_tolerance_s: float = Field(default=5.0, ge=0)
+    """How far ahead of this machine's clock a timestamp may be."""
+    redis_connections: int = Field(default=32, ge=1)
+    """Most connections to Redis; requests beyond that wait for one."""

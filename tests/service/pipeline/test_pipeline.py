@@ -1,0 +1,165 @@
+"""The pipeline without HTTP: what must not happen inside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.contract.captures import SceneCapture, SensingFrame
+from service.contract.manifest import Manifest
+from service.engine.fake import FakeEngine
+from service.engine.protocol import Inputs, Outputs
+from service.errors import ArtifactError, EngineFailure, NotReady, UnknownSite, UnknownTask
+from service.metrics import Metrics
+from service.pipeline import Answer, Batch, Pipeline, SiteFrame, SiteScene
+from service.settings import Settings
+from service.trajectory.buffer import TrajectoryBuffer
+from tests.service.api.requests import NOW_S, channel, detections
+from tests.service.contract.examples import CITY, manifest
+
+SETTINGS = Settings(redis="embedded://", deadline_s=30.0)
+
+
+class Recorder(FakeEngine):
+    """Remembers what it was asked, and spoils one row where told to."""
+
+    def __init__(self, described_by: Manifest | None = None) -> None:
+        super().__init__(described_by or manifest())
+        self.encoded: list[dict[str, int]] = []
+        self.spoilt: dict[str, tuple[str, int]] = {}
+
+    def encode(self, inputs: Inputs) -> Outputs:
+        self.encoded.append({name: len(inputs[name]) for name in ("csi", "camera")})
+        return self._spoil("encode", super().encode(inputs))
+
+    def fuse(self, inputs: Inputs) -> Outputs:
+        return self._spoil("fuse", super().fuse(inputs))
+
+    def _spoil(self, graph: str, outputs: Outputs) -> Outputs:
+        if graph in self.spoilt:
+            name, row = self.spoilt[graph]
+            outputs[name][row] = np.nan
+        return outputs
+
+
+@pytest.fixture
+async def buffer() -> AsyncIterator[TrajectoryBuffer]:
+    buffer = TrajectoryBuffer("embedded://")
+    await buffer.start()
+    yield buffer
+    await buffer.close()
+
+
+def pipeline_of(engine: FakeEngine, buffer: TrajectoryBuffer) -> Pipeline:
+    engines = {site.name: engine for site in engine.manifest.sites}
+    return Pipeline(engines, buffer, SETTINGS, Metrics(), now_s=lambda: NOW_S)
+
+
+def frame(ue: str, seed: int = 0, **fields: object) -> SiteFrame:
+    return SiteFrame("city", SensingFrame(ue, NOW_S, channel(seed), **fields))  # type: ignore[arg-type]
+
+
+def deadline_s() -> float:
+    return time.monotonic() + 30.0
+
+
+async def test_each_capture_is_encoded_once_however_many_frames_share_it(buffer: TrajectoryBuffer) -> None:
+    engine = Recorder()
+    pipeline = pipeline_of(engine, buffer)
+    await pipeline.warm_up()
+    scenes = tuple(SiteScene("city", SceneCapture(radar=detections(seed))) for seed in range(3))
+    frames = tuple(frame(f"ue-{i}", i, scene=i % 2) for i in range(10))
+    outcomes = await pipeline.sense(Batch(scenes, frames), deadline_s())
+    assert all(isinstance(outcome, Answer) for outcome in outcomes)
+    assert engine.encoded == [{"csi": 10, "camera": 2}]  # nobody refers to the third
+    await pipeline.close()
+
+
+@pytest.mark.parametrize(("graph", "name"), [("encode", "embedding"), ("encode", "gate"), ("fuse", "position")])
+async def test_outputs_that_are_not_finite_fail_their_frame_alone(
+    buffer: TrajectoryBuffer, graph: str, name: str
+) -> None:
+    engine = Recorder()
+    pipeline = pipeline_of(engine, buffer)
+    await pipeline.warm_up()
+    engine.spoilt[graph] = (name, 1)
+    outcomes = await pipeline.sense(Batch((), (frame("a"), frame("b"), frame("c"))), deadline_s())
+    assert isinstance(outcomes[1], EngineFailure)
+    assert isinstance(outcomes[0], Answer)
+    assert isinstance(outcomes[2], Answer)
+    engine.spoilt.clear()
+    again = await pipeline.sense(Batch((), (frame("b"),)), deadline_s())
+    assert isinstance(again[0], Answer)
+    assert np.isfinite(again[0].position.enu_m).all()  # type: ignore[union-attr] # nothing of it was buffered
+    await pipeline.close()
+
+
+async def test_batches_of_any_size_are_answered(buffer: TrajectoryBuffer) -> None:
+    pipeline = pipeline_of(FakeEngine(manifest()), buffer)
+    await pipeline.warm_up()
+    for size in (1, 63, 64, 65, 256):
+        frames = tuple(frame(f"{size}-{i}", i) for i in range(size))
+        outcomes = await pipeline.sense(Batch((), frames), deadline_s())
+        assert [o.ue for o in outcomes if isinstance(o, Answer)] == [f"{size}-{i}" for i in range(size)]
+    await pipeline.close()
+
+
+async def test_a_text_that_asks_for_nothing_the_site_can_do_is_refused(buffer: TrajectoryBuffer) -> None:
+    class Deaf(FakeEngine):
+        def fuse(self, inputs: Inputs) -> Outputs:
+            return {**super().fuse(inputs), "task_logits": np.full((len(inputs["text"]), 3), -1, np.float32)}
+
+    pipeline = pipeline_of(Deaf(manifest()), buffer)
+    await pipeline.warm_up()
+    deaf, spoken = await pipeline.sense(Batch((), (frame("a", text="sing"), frame("b"))), deadline_s())
+    assert isinstance(deaf, UnknownTask)
+    assert deaf.field == "frames[0].text"
+    assert "position, los" in deaf.expected
+    assert isinstance(spoken, Answer)
+    await pipeline.close()
+
+
+async def test_embeddings_of_another_model_do_not_enter_a_trajectory(buffer: TrajectoryBuffer) -> None:
+    for version, files in (("1.0.0", {"encode": "a"}), ("1.0.0", {"encode": "b"}), ("2.0.0", {"encode": "b"})):
+        pipeline = pipeline_of(FakeEngine(replace(manifest(), version=version, files=files)), buffer)
+        await pipeline.warm_up()
+        (outcome,) = await pipeline.sense(Batch((), (frame("a"),)), deadline_s())
+        assert isinstance(outcome, Answer)
+        assert outcome.explanation.trajectory_length == 1
+        assert len(await pipeline.trajectory("city", "a", deadline_s())) == 1
+        await pipeline.close()
+
+
+async def test_nothing_is_answered_before_warm_up(buffer: TrajectoryBuffer) -> None:
+    pipeline = pipeline_of(FakeEngine(manifest()), buffer)
+    with pytest.raises(NotReady, match="/readyz"):
+        await pipeline.sense(Batch((), (frame("a"),)), deadline_s())
+    await pipeline.close()
+
+
+async def test_manifest_of_an_unknown_site_is_refused(buffer: TrajectoryBuffer) -> None:
+    pipeline = pipeline_of(FakeEngine(manifest()), buffer)
+    with pytest.raises(UnknownSite, match=r"a served site \(city, indoor\), got 'atlantis'"):
+        pipeline.manifest("atlantis")
+    await pipeline.close()
+
+
+CALIBRATION = manifest().calibration
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"calibration": replace(CALIBRATION, region_quantile={"0.95": 6.0})}, "region_quantile with '0.90'"),
+        ({"calibration": replace(CALIBRATION, ood_threshold={"city": 1.0})}, "ood_threshold of indoor"),
+        ({"sites": (replace(CITY, bandwidth_hz=None),)}, "bandwidth_hz of city"),
+    ],
+)
+def test_manifest_that_lacks_what_answering_needs_is_refused(changes: dict[str, object], message: str) -> None:
+    engine = FakeEngine(replace(manifest(), **changes))  # type: ignore[arg-type]
+    with pytest.raises(ArtifactError, match=message):
+        pipeline_of(engine, TrajectoryBuffer("embedded://"))
