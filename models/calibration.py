@@ -31,7 +31,9 @@ def calibrate(
         region_quantile=quantiles,
         covariance_scale=quantiles["0.90"] / float(chi2.ppf(0.9, 2)),
         los_temperature=_temperature(lambda t: _binary_nll(scene.los_logit / t, scene.los)),
-        activity_temperature=1.0 if people is None else _temperature(lambda t: _nll(people.logits / t, people.activity)),
+        activity_temperature=1.0
+        if people is None
+        else _temperature(lambda t: _nll(people.logits / t, people.activity)),
         ood_threshold={site: float(np.quantile(score, NOVELTY_QUANTILE)) for site, score in ood_score.items()},
     )
 

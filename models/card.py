@@ -22,6 +22,11 @@ Locates user terminals around one ray-traced base station in Munich, tells line 
 person in front of a mmWave radar does. It was trained on exactly those two sites: on others its answers mean nothing,
 and the out-of-distribution flag is there to say so. Ray-traced figures are not measured ones; the two are never mixed.
 """
+_ROWS = """\
+*trajectories*: each frame with up to 7 earlier ones of its UE, as served. *single frames*: without them. *only …*: the
+same full model, asked with fewer modalities. `<system>-only-<modality>` was trained on that modality alone, with the
+same budget.
+"""
 _LIMITS = """\
 - One city sector, one carrier (6 GHz, 100 MHz), vertical polarisation, no diffuse scattering; pedestrians and vehicles
   are boxes. Camera frames are ray-cast, not photographs.
@@ -47,19 +52,17 @@ def write_card(folder: Path) -> None:
         *(f"| {label} | {goal} | {_figure(manifest, split, key)} |" for split, key, label, goal in _GOALS),
         "\nMeasured on the exported graphs by `python -m models.evaluate " + manifest.name + " --radhar FOLDER`.\n",
         "## Beside the baselines, over seeds\n",
-        "*trajectories*: each frame with up to 7 earlier ones of its UE, as served. *single frames*: without. *only …*: the"
-        "\nsame full model, asked with fewer modalities. `<system>-only-<modality>` was trained on that modality alone, with"
-        "\nthe same budget.\n",
+        _ROWS,
         markdown(table),
         "\n`python -m models.compare --radhar FOLDER` prints this table from the finished runs.\n",
         "## Training data\n",
         *(f"- {d['name']}: {d['licence']}. {d['source']}" for d in manifest.training_data),
-        "\nSplit by whole episodes (65 % train, 15 % validation, 20 % test); choices and calibration on validation only.\n",
+        "\nSplit by whole episodes (65 % train, 15 % validation, 20 % test); chosen and calibrated on validation.\n",
         "## Limits\n",
         _LIMITS,
         "## Form\n",
-        f"Two ONNX graphs (opset {manifest.opset}, {manifest.precision}, {size:.1f} MB), contract {manifest.fingerprint},"
-        f" largest gap to torch {max(manifest.metrics['parity'].values()):.1e}"  # type: ignore[attr-defined]
+        f"Two ONNX graphs (opset {manifest.opset}, {manifest.precision}, {size:.1f} MB), contract "
+        f"{manifest.fingerprint}; largest gap to torch {max(manifest.metrics['parity'].values()):.1e}"  # type: ignore[attr-defined]
         f" over batch sizes, masks and trajectory lengths. Commit {manifest.commit[:12]}.\n",
     ]
     (folder / "card.md").write_text("\n".join(parts))

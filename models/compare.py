@@ -15,14 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.metrics import balanced_accuracy_score
 from tqdm import tqdm
 
 from models.baselines import knn
 from models.data import raytraced_set
 from models.data.measured import radhar
 from models.evaluation import Data, fit_calibration, fit_novelty, measure
-from sklearn.metrics import balanced_accuracy_score
-
 from models.metrics import position_figures
 from models.systems.gated_fusion import GatedFusion
 
@@ -72,17 +71,18 @@ def main(argv: list[str] | None = None) -> int:
     runs = [(n, s, f) for n, s, f in finished(args.runs) if s not in table.get(n, {})]
     if runs or "kNN" not in table:
         quiet = args.json
-        people = radhar.load(args.radhar) if args.radhar else []
         data = Data(
             {part: raytraced_set.load(args.data, part, quiet) for part in ("train", "val", "test")},
-            {part: [r for r in people if r.part == part] for part in ("train", "val", "test")},
+            radhar.by_part(args.radhar),
         )
         if "kNN" not in table:
             table["kNN"] = {"0": knn_figures(data)}
         for name, seed, folder in tqdm(runs, desc="evaluate", unit="run", disable=quiet):
             model, modalities = load_run(folder)
             fit_novelty(model, data, modalities)
-            table.setdefault(name, {})[seed] = measure(model, fit_calibration(model, data, modalities), data, modalities)
+            table.setdefault(name, {})[seed] = measure(
+                model, fit_calibration(model, data, modalities), data, modalities
+            )
             args.out.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
     print(json.dumps(table) if args.json else markdown(table))
@@ -91,7 +91,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def markdown(table: Table) -> str:
     """The table in Markdown: a row for each system and split, mean ± standard deviation over seeds."""
-    lines = ["| system | split | seeds | " + " | ".join(label for _, label in SHOWN) + " |", "|---" * (3 + len(SHOWN)) + "|"]
+    lines = [
+        "| system | split | seeds | " + " | ".join(label for _, label in SHOWN) + " |",
+        "|---" * (3 + len(SHOWN)) + "|",
+    ]
     people: dict[str, dict[str, list[dict[str, float]]]] = {}
     for name in sorted(table):
         splits: dict[str, list[dict[str, float]]] = defaultdict(list)
@@ -108,7 +111,10 @@ def markdown(table: Table) -> str:
         lines += ["", "| system | split | seeds | accuracy | macro-F1 | ECE |", "|---|---|---|---|---|---|"]
         for name, by_split in people.items():
             for split, seeds in by_split.items():
-                cells = [_spread([s[k] for s in seeds], 4) for k in ("activity_accuracy", "activity_macro_f1", "activity_ece")]
+                cells = [
+                    _spread([s[k] for s in seeds], 4)
+                    for k in ("activity_accuracy", "activity_macro_f1", "activity_ece")
+                ]
                 lines.append(f"| {name} | {split} | {len(seeds)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

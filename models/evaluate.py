@@ -41,10 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     folder = args.zoo / args.artifact
     manifest = Manifest.load(folder)
-    recordings = radhar.load(args.radhar) if args.radhar else []
     data = Data(
         {"test": raytraced_set.load(args.data, "test", args.json)},
-        {"test": [r for r in recordings if r.part == "test"]},
+        radhar.by_part(args.radhar),
     )
     figures = measure(ExportedModel(folder), manifest.calibration, data, MODALITIES)
     wrong = differences(figures, cast(dict[str, Figures], manifest.metrics))

@@ -75,10 +75,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _export(args: argparse.Namespace, folder: Path) -> str | None:
-    recordings = radhar.load(args.radhar) if args.radhar else []
     data = Data(
         {part: raytraced_set.load(args.data, part, args.json) for part in ("train", "val", "test")},
-        {part: [r for r in recordings if r.part == part] for part in ("train", "val", "test")},
+        radhar.by_part(args.radhar),
     )
     model, modalities = load_run(args.run)
     fit_novelty(model, data, modalities)
@@ -91,7 +90,7 @@ def _export(args: argparse.Namespace, folder: Path) -> str | None:
     shards = ShardSet.open(args.data)
     site = data.scene["test"].site
     chosen = [int(e) for e in data.scene["test"].episode[:SAMPLE_EPISODES]]
-    people = sample.sample_people(recordings)
+    people = sample.sample_people(data.people["test"])
     lines = sample.street_lines(shards, chosen, site.name) + (sample.people_lines(people) if people else [])
     sample.write(lines, folder / "sample.jsonl.gz")
     metrics: dict[str, object] = dict(measure(exported, calibration, data, MODALITIES))
@@ -108,7 +107,9 @@ def _export(args: argparse.Namespace, folder: Path) -> str | None:
         metrics=metrics,
         training_data=_training_data(shards, bool(people)),
         commit=_commit(),
-        graphs={n: {"inputs": [s.to_json() for s in i], "outputs": [s.to_json() for s in o]} for n, (i, o) in GRAPHS.items()},
+        graphs={
+            n: {"inputs": [s.to_json() for s in i], "outputs": [s.to_json() for s in o]} for n, (i, o) in GRAPHS.items()
+        },
     ).save(folder)
     if args.map:
         _write_map(site.name, folder / "map.npz")

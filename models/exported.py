@@ -33,7 +33,8 @@ class ExportedModel:
     def encoder(self, **inputs: Tensor | None) -> tuple[Tensor, Tensor]:
         """As `Encoder.forward`."""
         scene_mask, csi_mask = inputs["scene_mask"], inputs["csi_mask"]
-        assert scene_mask is not None and csi_mask is not None
+        assert scene_mask is not None
+        assert csi_mask is not None
         captures, frames = len(scene_mask), len(csi_mask)
         if inputs["scene_index"] is None:
             inputs["scene_index"] = torch.arange(captures).repeat_interleave(frames // captures)

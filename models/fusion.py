@@ -22,12 +22,13 @@ class SceneAttention(nn.Module):
         self.key = nn.Linear(token_dim, token_dim)
         self.value = nn.Linear(token_dim, token_dim)
         self.out = nn.Sequential(
-            nn.Linear(dim + token_dim + (2 * heads if places else 0), dim), nn.ReLU(), nn.Linear(dim, dim), nn.LayerNorm(dim)
+            nn.Linear(dim + token_dim + (2 * heads if places else 0), dim),
+            nn.ReLU(),
+            nn.Linear(dim, dim),
+            nn.LayerNorm(dim),
         )
 
-    def forward(
-        self, query: Tensor, tokens: Tensor, scene_index: Tensor | None, place: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, query: Tensor, tokens: Tensor, scene_index: Tensor | None, place: Tensor | None = None) -> Tensor:
         """`query` `[B, dim]`, `tokens` `[S, K, token_dim]`, `place` `[S, K, 2]` to `[B, dim]`.
 
         `scene_index` `[B]` names the capture of each UE; None where the UEs are in the order of the captures and every
@@ -55,7 +56,7 @@ class SceneAttention(nn.Module):
 class ModalityGate(nn.Module):
     """A weight for each modality that is present, from the content of all of them (the gate of MMSense).
 
-    Missing modalities get a weight of exactly 0 and the rest sums to 1. Where none is present, so does the uniform gate.
+    Missing modalities get a weight of exactly 0 and the rest sums to 1. Where none is present, the gate means nothing.
     """
 
     def __init__(self, dim: int, modalities: int) -> None:

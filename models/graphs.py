@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from models.exported import ExportedModel
 from models.systems.gated_fusion import Encoder, GatedFusion
 from service.contract.tensors import (
-    ENCODE_INPUTS, ENCODE_OUTPUTS, FUSE_INPUTS, FUSE_OUTPUTS, GRAPHS, TEXT_LEN, TRAJECTORY_LEN,
+    ENCODE_INPUTS,
+    ENCODE_OUTPUTS,
+    FUSE_INPUTS,
+    FUSE_OUTPUTS,
+    GRAPHS,
+    TEXT_LEN,
+    TRAJECTORY_LEN,
 )  # fmt: skip
 from service.normalizers.text import VOCABULARY
 
@@ -126,7 +132,10 @@ def parity(model: GatedFusion, folder: Path, seed: int = 0) -> dict[str, float]:
     rng = np.random.default_rng(seed)
     worst: dict[str, float] = {}
     for captures, frames, steps in ((1, 1, 1), (1, 2, 2), (2, 7, 3), (5, 16, 5), (7, 33, TRAJECTORY_LEN)):
-        for name, (specs_in, specs_out) in (("encode", (ENCODE_INPUTS, ENCODE_OUTPUTS)), ("fuse", (FUSE_INPUTS, FUSE_OUTPUTS))):
+        for name, (specs_in, specs_out) in (
+            ("encode", (ENCODE_INPUTS, ENCODE_OUTPUTS)),
+            ("fuse", (FUSE_INPUTS, FUSE_OUTPUTS)),
+        ):
             inputs = random_inputs(name, captures, frames, rng, steps)
             with torch.no_grad():
                 expected = modules[name](*(torch.from_numpy(inputs[s.name]) for s in specs_in))

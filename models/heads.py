@@ -22,6 +22,7 @@ class GaussianHead(nn.Module):
         self.net = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), last)
 
     def forward(self, features: Tensor, base: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Features `[..., dim]` and `base` `[..., 2]` m; see the class."""
         raw = self.net(features)
         mean = PLACE_UNIT_M * raw[..., :2]
         if base is not None:

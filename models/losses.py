@@ -31,12 +31,13 @@ def position_loss(error: Tensor, scale_tril: Tensor, huber_m: float = 2.0) -> Te
 
 
 class UncertaintyWeights(nn.Module):
-    """`sum_t L_t / (2 sigma_t^2) + log sigma_t` with a learned `sigma_t` per task (Kendall et al. 2018, as in MMSense)."""
+    """`sum_t L_t / (2 sigma_t^2) + log sigma_t` with a learned `sigma_t` per task (Kendall et al. 2018)."""
 
     def __init__(self, tasks: tuple[str, ...]) -> None:
         super().__init__()
         self.log_sigma = nn.ParameterDict({task: nn.Parameter(torch.zeros(())) for task in tasks})
 
     def forward(self, losses: dict[str, Tensor]) -> Tensor:
+        """Scalar losses by task to their weighted sum."""
         terms = [loss / (2 * torch.exp(2 * s)) + s for task, loss in losses.items() for s in [self.log_sigma[task]]]
         return torch.stack(terms).sum()

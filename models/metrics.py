@@ -49,9 +49,7 @@ def activity_figures(probabilities: NDArray[np.floating], truth: NDArray[np.int6
     }
 
 
-def expected_calibration_error(
-    confidence: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = 15
-) -> float:
+def expected_calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = 15) -> float:
     """Mean gap between confidence and accuracy over equal bins of confidence (Naeini et al. 2015)."""
     which = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
     count = np.bincount(which, minlength=bins)

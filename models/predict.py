@@ -94,8 +94,7 @@ def predict_scene(
 def predict_windows(
     model: GatedFusion | ExportedModel, recordings: list[Recording], steps: int, most: int | None = None
 ) -> ActivityPredictions:
-    """Every published window, or the first `most` of each recording, answered from itself and at most `steps - 1` before.
-    """
+    """Published windows, or the first `most` of each recording, answered from at most the `steps` up to each."""
     model.eval()
     rows: list[dict[str, NDArray[np.generic]]] = []
     for number, recording in enumerate(recordings):

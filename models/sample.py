@@ -43,13 +43,25 @@ def street_lines(shards: ShardSet, episodes: list[int], site: str) -> list[Line]
             scene = f"{site}-{episode}-{k}"
             request = {
                 "scenes": [
-                    {"id": scene, "site": site, "camera": _text(camera.tobytes()), "radar": tensor(radar), "lidar": tensor(lidar)}
+                    {
+                        "id": scene,
+                        "site": site,
+                        "camera": _text(camera.tobytes()),
+                        "radar": tensor(radar),
+                        "lidar": tensor(lidar),
+                    }
                 ],
                 "frames": [
-                    {"site": site, "ue": ue, "timestamp_s": begin_s + float(arrays["time_s"][k]), "scene": scene, "csi": tensor(csi[k, u])}
+                    {
+                        "site": site,
+                        "ue": ue,
+                        "timestamp_s": begin_s + float(arrays["time_s"][k]),
+                        "scene": scene,
+                        "csi": tensor(csi[k, u]),
+                    }
                     for u, ue in enumerate(names)
                 ],
-            }  # fmt: skip
+            }
             truth = [
                 {
                     "position_enu_m": [round(float(v), 3) for v in arrays["ue_position_m"][k, u, :2]],
@@ -74,18 +86,23 @@ def people_lines(recordings: list[Recording]) -> list[Line]:
                 for name, r in zip(ids, recordings, strict=True)
             ],
             "frames": [
-                {"site": radhar.SITE.name, "ue": f"person-{number}", "timestamp_s": k * radhar.HOP_FRAMES / radhar.FRAME_RATE_HZ, "scene": name}
+                {
+                    "site": radhar.SITE.name,
+                    "ue": f"person-{number}",
+                    "timestamp_s": k * radhar.HOP_FRAMES / radhar.FRAME_RATE_HZ,
+                    "scene": name,
+                }
                 for number, name in enumerate(ids)
             ],
-        }  # fmt: skip
+        }
         truth = [{"position_enu_m": None, "los": None, "activity": ACTIVITIES[r.activity]} for r in recordings]
         lines.append(Line(request, truth))
     return lines
 
 
 def sample_people(recordings: list[Recording]) -> list[Recording]:
-    """The first two test files of every activity, by name."""
-    test = sorted((r for r in recordings if r.part == "test" and r.windows >= PEOPLE_WINDOWS), key=lambda r: r.name)
+    """The first two files of every activity, by name."""
+    test = sorted((r for r in recordings if r.windows >= PEOPLE_WINDOWS), key=lambda r: r.name)
     return [r for activity in range(len(ACTIVITIES)) for r in [t for t in test if t.activity == activity][:2]]
 
 

@@ -5,13 +5,14 @@ from torch import Tensor, nn
 
 
 class TimeBias(nn.Module):
-    """A bias of the attention logits for each head from the time between two steps, `[B, T, T]` s to `[B, H, T, T]`."""
+    """A bias of each head's attention from the time between two steps, `[B, T, T]` s to `[B, H, T, T]`."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, heads))
 
     def forward(self, gap_s: Tensor) -> Tensor:
+        """See the class."""
         features = torch.stack([gap_s, torch.log1p(gap_s)], -1)
         out: Tensor = self.net(features).permute(0, 3, 1, 2)
         return out
@@ -28,7 +29,7 @@ class CausalAttention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, query: Tensor, steps: Tensor, gap_s: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
-        """`query` and `steps` `[B, T, dim]`, `allowed` `[B, T, T]` (1 may attend) to `[B, T, dim]` and the mean weights."""
+        """`query`, `steps` `[B, T, dim]`, `allowed` `[B, T, T]` (1 may attend) to `[B, T, dim]` and mean weights."""
         q, k, v = (
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer, x in ((self.query, query), (self.key, steps), (self.value, steps))
@@ -49,6 +50,7 @@ class TrajectoryLayer(nn.Module):
         self.feed = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
 
     def forward(self, steps: Tensor, gap_s: Tensor, allowed: Tensor) -> Tensor:
+        """Steps `[B, T, dim]`; the rest as in `CausalAttention`."""
         normed = self.norm1(steps)
         steps = steps + self.attention(normed, normed, gap_s, allowed)[0]
         out: Tensor = steps + self.feed(self.norm2(steps))

@@ -11,6 +11,7 @@ import copy
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from models.data import instructions, raytraced_set
-from models.data.batches import Radio, draw_channels, radar_sequences, training_windows
+from models.data.batches import Batch, Radio, draw_channels, radar_sequences, training_windows
 from models.data.measured import radhar
 from models.data.raytraced_set import RayTracedSet
 from models.predict import predict_scene, predict_windows
@@ -59,9 +60,11 @@ class Run:
     epoch: int = 0
 
     @classmethod
-    def start(cls, config: Config, steps_per_epoch: int) -> Run:
+    def start(cls, config: Config, steps_per_epoch: int, prepare: Callable[[GatedFusion], None]) -> Run:
+        """A fresh run; see `fit`."""
         torch.manual_seed(config.seed)
         model = GatedFusion().to(memory_format=torch.channels_last)
+        prepare(model)
         objective = GatedFusionObjective(model)
         optimizer = torch.optim.AdamW(objective.parameters(), config.learning_rate, weight_decay=config.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -70,12 +73,14 @@ class Run:
         return cls(config, objective, copy.deepcopy(model), optimizer, schedule)
 
     def save(self, path: Path) -> None:
+        """Write a checkpoint; it appears whole or not at all."""
         state = {name: getattr(self, name).state_dict() for name in ("objective", "averaged", "optimizer", "schedule")}
         temporary = path.with_suffix(".tmp")
         torch.save({**state, "epoch": self.epoch}, temporary)
         temporary.replace(path)
 
     def resume(self, path: Path) -> None:
+        """Go on from a checkpoint."""
         state = torch.load(path, weights_only=True)
         for name in ("objective", "averaged", "optimizer", "schedule"):
             getattr(self, name).load_state_dict(state[name])
@@ -92,7 +97,7 @@ def train_epoch(
     run.objective.train()
     sums: dict[str, float] = {}
     count = 0
-    runs = iter(())
+    runs: Iterator[Batch] = iter(())
     for batch in training_windows(data, draws, config.modalities, config.windows, rng):
         batches = [batch]
         if radar:
@@ -117,7 +122,9 @@ def train_epoch(
     return {task: value / count for task, value in sums.items()}
 
 
-def validate(model: GatedFusion, data: RayTracedSet, people: list[radhar.Recording], config: Config) -> dict[str, float]:
+def validate(
+    model: GatedFusion, data: RayTracedSet, people: list[radhar.Recording], config: Config
+) -> dict[str, float]:
     """Figures on the validation split, frames in the order of the stream."""
     scene = predict_scene(model, data, config.modalities)
     error = np.hypot(*(scene.position_m - scene.truth_m).T)
@@ -142,44 +149,64 @@ def _average(averaged: torch.nn.Module, model: torch.nn.Module, decay: float) ->
             mine.copy_(theirs)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    args = _parse(argv)
-    config = Config(
-        system=args.system, seed=args.seed, epochs=args.epochs, modalities=tuple(args.modalities.split(","))
-    )
-    name = f"{args.name or args.system}-seed{config.seed}"
-    folder = args.runs / name
+def fit(
+    config: Config,
+    data: dict[str, RayTracedSet],
+    people: dict[str, list[radhar.Recording]],
+    folder: Path,
+    prepare: Callable[[GatedFusion], None] = lambda model: None,
+    validate_every: int = 5,
+    quiet: bool = False,
+) -> None:
+    """Train until `config.epochs`, from the checkpoint in `folder` where there is one.
+
+    Args:
+        data, people: parts `"train"` and `"val"`.
+        prepare: changes the fresh model before training, e.g. loads weights or freezes some.
+
+    Raises:
+        FileExistsError: the folder holds a run with other settings.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     described = json.loads(json.dumps(asdict(config)))
     known = folder / "config.json"
     if known.exists() and json.loads(known.read_text()) != described:
-        print(f"{folder}: holds a run with other settings; choose another --name or delete it", file=sys.stderr)
-        return 2
+        raise FileExistsError(f"{folder}: holds a run with other settings; choose another --name or delete it")
     known.write_text(json.dumps(described, indent=2) + "\n")
-    torch.set_num_threads(args.threads)
-    data = {part: raytraced_set.load(args.data, part, args.json) for part in ("train", "val")}
-    recordings = radhar.load(args.radhar) if args.radhar else []
-    people = {part: [r for r in recordings if r.part == part] for part in ("train", "val")}
     steps = len(data["train"].episode) // config.windows
-    run = Run.start(config, steps)
+    run = Run.start(config, steps, prepare)
     draws = draw_channels(data["train"], config.draws, config.seed) if "csi" in config.modalities else None
     if (folder / "checkpoint.pt").exists():
         run.resume(folder / "checkpoint.pt")
-    with tqdm(total=config.epochs * steps, initial=run.epoch * steps, desc=name, disable=args.json) as bar:
+    with tqdm(total=config.epochs * steps, initial=run.epoch * steps, desc=folder.name, disable=quiet) as bar:
         while run.epoch < config.epochs:
             started = time.perf_counter()
             losses = train_epoch(run, data["train"], draws, people["train"], bar)
             run.epoch += 1
             line = {"epoch": run.epoch, "seconds": round(time.perf_counter() - started, 1), "loss": losses}
-            if run.epoch % args.validate_every == 0 or run.epoch == config.epochs:
+            if run.epoch % validate_every == 0 or run.epoch == config.epochs:
                 line["val"] = validate(run.averaged, data["val"], people["val"], config)
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
-            if args.json:
+            if quiet:
                 print(json.dumps(line), flush=True)
             run.save(folder / "checkpoint.pt")
     torch.save(run.averaged.state_dict(), folder / "model.pt")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    args = _parse(argv)
+    torch.set_num_threads(args.threads)
+    config = Config(args.system, args.seed, args.epochs, tuple(args.modalities.split(",")))
+    try:
+        data = {part: raytraced_set.load(args.data, part, args.json) for part in ("train", "val")}
+        people = radhar.by_part(args.radhar)
+        folder = args.runs / f"{args.name or args.system}-seed{config.seed}"
+        fit(config, data, people, folder, validate_every=args.validate_every, quiet=args.json)
+    except (FileNotFoundError, FileExistsError) as error:
+        print(error, file=sys.stderr)
+        return 2
     return 0
 
 

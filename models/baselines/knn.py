@@ -36,7 +36,7 @@ class KnnResult:
 
 
 def fingerprints(data: RayTracedSet) -> Fingerprints:
-    """Two kinds of features of the stored measurements: the angle-delay image, and AoA profile with gain and distance."""
+    """Two kinds of features of the stored measurements: the angle-delay image; AoA profile, gain and distance."""
     bandwidth_hz = data.site.bandwidth_hz
     assert bandwidth_hz
     images, cues = [], []

@@ -15,8 +15,8 @@ from models.data.raytraced.frontend import measure
 from models.data.raytraced_set import RayTracedSet
 from service.contract.labels import MODALITIES
 from service.contract.tensors import TRAJECTORY_LEN
-from service.normalizers.cues import aoa_profile, distance, gain
 from service.normalizers.csi import csi_planes
+from service.normalizers.cues import aoa_profile, distance, gain
 from service.normalizers.radar import radar_planes
 
 Inputs = dict[str, Tensor | None]
@@ -54,8 +54,11 @@ def radio_inputs(csi: NDArray[np.complex64], bandwidth_hz: float) -> Radio:
     lead = csi.shape[:-2]
     frames = csi.reshape(-1, *csi.shape[-2:])
     radio = {
-        "csi": csi_planes(frames), "aoa": aoa_profile(frames), "distance": distance(frames, bandwidth_hz), "gain": gain(frames),
-    }  # fmt: skip
+        "csi": csi_planes(frames),
+        "aoa": aoa_profile(frames),
+        "distance": distance(frames, bandwidth_hz),
+        "gain": gain(frames),
+    }
     return {name: values.reshape(*lead, *values.shape[1:]) for name, values in radio.items()}
 
 
@@ -72,7 +75,9 @@ def draw_channels(data: RayTracedSet, draws: int, seed: int) -> Radio:
             csi = measure(data.gain[episode], bandwidth_hz, np.random.default_rng([seed, draw, episode])).csi()
             for name, values in radio_inputs(csi, bandwidth_hz).items():
                 parts.setdefault(name, []).append(values.astype(np.float16))
-    return {name: np.stack(values).reshape(draws, len(data.episode), *values[0].shape) for name, values in parts.items()}
+    return {
+        name: np.stack(values).reshape(draws, len(data.episode), *values[0].shape) for name, values in parts.items()
+    }
 
 
 def scene_windows(
@@ -95,7 +100,9 @@ def scene_windows(
     pick = (episodes[:, None], index)
 
     def by_ue(values: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(np.swapaxes(values[pick], 1, 2))).flatten(0, 1)  # [rows, steps, ..]
+        return torch.from_numpy(np.ascontiguousarray(np.swapaxes(values[pick], 1, 2))).flatten(
+            0, 1
+        )  # [rows, steps, ..]
 
     inputs: Inputs = dict.fromkeys(("camera", "radar", "lidar", "csi", "aoa", "distance", "gain"))
     for name in ("camera", "radar", "lidar"):
@@ -116,7 +123,7 @@ def scene_windows(
 def training_windows(
     data: RayTracedSet, draws: Radio | None, modalities: tuple[str, ...], windows: int, rng: np.random.Generator
 ) -> Iterator[Batch]:
-    """One epoch: every episode once, a random window of it, a random draw of its channels, modalities and steps dropped.
+    """One epoch: a random window and draw of the channels of every episode, modalities and steps dropped.
 
     Args:
         draws: from `draw_channels`; None for a model without CSI.
@@ -174,7 +181,8 @@ def _drop_modalities(batch: Batch, modalities: tuple[str, ...], rng: np.random.G
     if len(modalities) == 1:
         return
     scene_mask, csi_mask = batch.inputs["scene_mask"], batch.inputs["csi_mask"]
-    assert scene_mask is not None and csi_mask is not None
+    assert scene_mask is not None
+    assert csi_mask is not None
     scene_mask *= torch.from_numpy((rng.random(scene_mask.shape) > 0.2).astype(np.float32))
     scene_mask *= torch.from_numpy((rng.random((len(scene_mask), 1)) > 0.15).astype(np.float32))
     csi_mask *= torch.from_numpy((rng.random(csi_mask.shape) > 0.05).astype(np.float32))

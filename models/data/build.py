@@ -13,12 +13,12 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from models.data.raytraced.bodies import Body
 from models.data.raytraced.layouts import LAYOUTS
-from models.data.shards import ShardSet, SettingsMismatch
+from models.data.raytraced.llvm import NoLLVM
+from models.data.shards import SettingsMismatch, ShardSet
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ def main(argv: list[str] | None = None) -> int:
     profile = PROFILES[args.profile]
     if args.episodes:
         profile = Profile(args.episodes, profile.snapshots, profile.period_s)
-    shards = ShardSet(args.out or Path("data") / f"{args.layout}-{args.profile}", settings(args.layout, profile, args.seed))
+    shards = ShardSet(
+        args.out or Path("data") / f"{args.layout}-{args.profile}", settings(args.layout, profile, args.seed)
+    )
     try:
         shards.create()
     except SettingsMismatch as error:
@@ -82,18 +84,26 @@ def main(argv: list[str] | None = None) -> int:
     missing = [e for e in mine if not shards.path(e).exists()]
     started = time.perf_counter()
     if missing:
-        from models.data.raytraced.recorder import Recorder  # the ray tracer is heavy, and needs the raytrace extra
-
+        try:
+            from models.data.raytraced.recorder import Recorder  # heavy, and needs the raytrace extra
+        except (ModuleNotFoundError, NoLLVM) as error:
+            print(f"cannot trace rays: {error}. `make raytrace` installs the Python side.", file=sys.stderr)
+            return 2
         recorder = Recorder(LAYOUTS[args.layout], CAST, profile.snapshots, profile.period_s, args.seed)
-        for episode in tqdm(missing, unit="episode", initial=len(mine) - len(missing), total=len(mine), disable=args.json):
+        done = len(mine) - len(missing)
+        for episode in tqdm(missing, unit="episode", initial=done, total=len(mine), disable=args.json):
             shards.write(episode, recorder.record(episode))
     spent = time.perf_counter() - started
     built = len(missing) * profile.snapshots
     report = {
-        "folder": str(shards.folder), "fingerprint": shards.fingerprint, "episodes": len(shards.episodes()),
-        "snapshots_built": built, "seconds": round(spent, 1), "snapshots_per_s": round(built / spent, 3) if built else None,
+        "folder": str(shards.folder),
+        "fingerprint": shards.fingerprint,
+        "episodes": len(shards.episodes()),
+        "snapshots_built": built,
+        "seconds": round(spent, 1),
+        "snapshots_per_s": round(built / spent, 3) if built else None,
         "bytes": sum(p.stat().st_size for p in shards.folder.iterdir()),
-    }  # fmt: skip
+    }
     print(json.dumps(report) if args.json else "\n".join(f"{key:16} {value}" for key, value in report.items()))
     return 0
 

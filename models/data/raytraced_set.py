@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def load(folder: Path, part: str, quiet: bool = False) -> RayTracedSet:
 def captures(arrays: Arrays, name: str) -> list[NDArray[np.generic]]:
     """The ragged array `name` of a shard, one part a snapshot."""
     offset = arrays[f"{name}_offset"]
-    return [arrays[name][low:high] for low, high in zip(offset[:-1], offset[1:], strict=True)]
+    return [arrays[name][low:high] for low, high in pairwise(offset)]
 
 
 def measured_csi(arrays: Arrays) -> NDArray[np.complex64]:

@@ -12,6 +12,7 @@ class ConvStack(nn.Sequential):
     """
 
     def forward(self, planes: Tensor) -> Tensor:
+        """Planes `[N, C, H, W]` through the sequence."""
         if not self.training:
             return super().forward(planes)
         with torch.autocast(planes.device.type, torch.bfloat16):

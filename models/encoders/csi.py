@@ -27,6 +27,7 @@ class CsiEncoder(nn.Module):
         )
 
     def forward(self, csi: Tensor, aoa: Tensor, distance: Tensor, gain: Tensor) -> Tensor:
+        """See the class."""
         image = self.image(csi)  # [B, 3072]
         out: Tensor = self.project(torch.cat([image, aoa, distance, gain], 1))
         return out
@@ -44,6 +45,7 @@ class PolarGuess(nn.Module):
         self.register_buffer("sine", (torch.arange(64) - 32) / 32, persistent=False)
 
     def forward(self, aoa: Tensor, distance: Tensor) -> Tensor:
+        """See the class."""
         weight = torch.softmax(self.sharpness * aoa, -1)
         sine = (weight * self.sine).sum(-1, keepdim=True).clamp(-0.999, 0.999)
         return 100.0 * distance * torch.cat([torch.sqrt(1 - sine**2), sine], -1)

@@ -17,6 +17,7 @@ class CameraEncoder(nn.Module):
         self.place = nn.Parameter(0.02 * torch.randn(72, dim))
 
     def forward(self, camera: Tensor) -> Tensor:
+        """See the class."""
         features = self.image(camera.float() / 127.5 - 1.0)
         return features.flatten(2).transpose(1, 2) + self.place
 
@@ -43,6 +44,7 @@ class PolarEncoder(nn.Module):
         self.register_buffer("reach", reach.reshape(-1), persistent=False)
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
         features = self.image(planes).flatten(2).transpose(1, 2)  # [S, 256, dim]
         shift = torch.tanh(self.offset(features)) / 16
         sine = (self.sine + 2 * shift[..., 0]).clamp(-1, 1)
@@ -54,8 +56,8 @@ class PolarEncoder(nn.Module):
 class RadarMotionEncoder(nn.Module):
     """Range-Doppler, time-Doppler and time-height planes `[S, 3, 64, 64]` to one vector a capture `[S, dim]`.
 
-    The planes do not share their axes, so they are mixed only after two grouped convolutions. The last map is flattened,
-    not pooled: when and how fast something moved is what tells the activity.
+    The planes do not share their axes, so they are mixed only after two grouped convolutions. The last map is
+    flattened, not pooled: when and how fast something moved is what tells the activity.
     """
 
     def __init__(self, dim: int) -> None:
@@ -70,5 +72,6 @@ class RadarMotionEncoder(nn.Module):
         self.project = nn.Sequential(nn.Linear(1024, dim), nn.ReLU(), nn.Linear(dim, dim), nn.LayerNorm(dim))
 
     def forward(self, planes: Tensor) -> Tensor:
+        """See the class."""
         out: Tensor = self.project(self.image(planes))
         return out

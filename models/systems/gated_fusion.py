@@ -133,8 +133,11 @@ class Fuser(nn.Module):
         self.activity = nn.Sequential(nn.Linear(DIM, 64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, len(ACTIVITIES)))
 
     def forward(self, embedding: Tensor, age: Tensor, step_mask: Tensor, text: Tensor) -> dict[str, Tensor]:
-        """Answers at every step: position `[B, T, 2]`, scale_tril `[B, T, 3]`, los_logit `[B, T]`,
-        activity_logits `[B, T, 5]`, step_weight `[B, T, T]`; and task_logits `[B, 3]`."""
+        """Answers at every step.
+
+        position `[B, T, 2]`, scale_tril `[B, T, 3]`, los_logit `[B, T]`, activity_logits `[B, T, 5]` and step_weight
+        `[B, T, T]`; and task_logits `[B, 3]`, which rest on the text alone.
+        """
         gap_s, allowed = causal_gaps(age, step_mask)
         steps = self.enter(embedding)
         for layer in self.layers:

@@ -32,7 +32,7 @@ class GatedFusionObjective(nn.Module):
         """
         losses: dict[str, Tensor] = {}
         for batch in batches:
-            rows, steps = batch.age.shape
+            rows = len(batch.age)
             tokens = text[torch.arange(rows) % len(text)] * (torch.arange(rows) % 2).unsqueeze(1)
             embedding, _ = self.model.encoder(**batch.inputs)
             embedding = batch.by_row(embedding)
@@ -60,7 +60,9 @@ def _task_losses(batch: Batch, embedding: Tensor, answers: dict[str, Tensor]) ->
         losses["los"] = (both * weight).sum()
     if "activity" in batch.truth:
         logits = answers["activity_logits"]
-        each = cross_entropy(logits.flatten(0, 1), batch.truth["activity"].flatten(), label_smoothing=0.05, reduction="none")
+        each = cross_entropy(
+            logits.flatten(0, 1), batch.truth["activity"].flatten(), label_smoothing=0.05, reduction="none"
+        )
         losses["activity"] = (each.view_as(present) * share).sum()
     return losses
 

@@ -40,7 +40,7 @@ class Recording:
     """One file: one person doing one thing for some 20 s.
 
     Attributes:
-        points: float32 `[N, 6]` in the layout of the wire (`contract.captures.RADAR_COLUMNS`), time from the file's start.
+        points: float32 `[N, 6]` in the layout of the wire (`contract.captures`), time from the file's start.
         starts: int64 `[F + 1]` where each of its F radar frames begins in `points`.
         activity: index into `ACTIVITIES`.
         part: `"train"`, `"val"` or `"test"`.
@@ -80,10 +80,16 @@ def load(root: Path, validation_share: float = 0.15) -> list[Recording]:
         part = "test" if test else "train"
         if not test:
             seen[activity] += 1
-            # Every n-th file in the order of names: takes of one session lie side by side and go to one part or another.
+            # Every n-th file in the order of names, so that validation has takes of every session.
             part = "val" if seen[activity] % round(1 / validation_share) == 0 else "train"
         recordings.append(_recording(name, ACTIVITIES.index(activity), part, frame, columns))
     return recordings
+
+
+def by_part(root: Path | None) -> dict[str, list[Recording]]:
+    """Recordings by part; all parts are empty where `root` is None."""
+    recordings = load(root) if root else []
+    return {part: [r for r in recordings if r.part == part] for part in ("train", "val", "test")}
 
 
 def _recording(

@@ -37,7 +37,8 @@ class ChannelSolver:
 
     def __init__(self, world: World, ues: int) -> None:
         site = world.layout.site
-        assert site.carrier_hz and site.bandwidth_hz and site.array_rows and site.array_cols
+        if not (site.carrier_hz and site.bandwidth_hz and site.array_rows and site.array_cols):
+            raise ValueError(f"{site.name}: expected a site with carrier, bandwidth and array, got one without")
         self._world = world
         self._ues = ues
         scene = world.scene

@@ -84,6 +84,4 @@ def survey(world: World) -> Streets:
     hits = world.cast(top, np.broadcast_to([0.0, 0.0, -1.0], top.shape))
     height = (above - hits.distance_m).reshape(x.shape)
     street = (layout.street_m[0] - layout.mast_m[0], layout.street_m[1] - layout.mast_m[1])
-    return streets_of(
-        height, (-half, -half), street, layout.site.boresight_rad, layout.sector_deg, layout.range_m
-    )
+    return streets_of(height, (-half, -half), street, layout.site.boresight_rad, layout.sector_deg, layout.range_m)

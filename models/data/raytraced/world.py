@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.raytraced.bodies import KINDS, Body
 from models.data.raytraced.layouts import Layout
 from models.data.raytraced.llvm import use_llvm
-from models.data.raytraced.bodies import KINDS, Body
 
 use_llvm()
+import drjit as dr  # noqa: E402
 import mitsuba as mi  # noqa: E402  (after the LLVM has been chosen)
 import sionna.rt as rt  # noqa: E402
-import drjit as dr  # noqa: E402
 
 # One thread a process: with more, the order in which rays find paths varies from run to run, and so does which of two
 # nearly equal paths is kept. Builds go parallel by processes (`--shard`) instead.
@@ -55,7 +55,7 @@ class World:
         self.scene = rt.load_scene(getattr(rt.scene, layout.scene), merge_shapes=True)
         self._ground = [name for name in self.scene.objects if "ground" in name.lower()]
         metal = rt.ITURadioMaterial("vehicle-metal", "metal", thickness=0.002)
-        # Skin and clothes: permittivity of muscle-like tissue at 6 GHz, Gabriel et al. 1996, as an effective half space.
+        # Skin: permittivity and conductivity at 6 GHz as in Gabriel et al. 1996, rounded.
         skin = rt.RadioMaterial("person", relative_permittivity=35.0, conductivity=5.0, thickness=0.2)
         objects = []
         for index, body in enumerate(bodies):
