@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.calibration import calibrate, coverage
 from models.data import instructions
@@ -15,7 +16,14 @@ from models.data.measured.radhar import Recording
 from models.data.raytraced_set import RayTracedSet
 from models.exported import ExportedModel
 from models.metrics import Figures, activity_figures, los_figures, position_figures, sigmoid, softmax
-from models.predict import ActivityPredictions, ScenePredictions, predict_scene, predict_windows
+from models.predict import (
+    ActivityPredictions,
+    ScenePredictions,
+    embed_scene,
+    fuse_scene,
+    predict_scene,
+    predict_windows,
+)
 from models.systems.gated_fusion import GatedFusion, Novelty
 from service.contract.labels import MODALITIES
 from service.contract.manifest import Calibration
@@ -40,33 +48,38 @@ class Data:
     people: dict[str, list[Recording]]
 
 
+NOVELTY_EPISODES = 24  # of each part that the novelty score is fitted and calibrated on: over 20,000 embeddings
+
+
 def fit_novelty(model: GatedFusion, data: Data, modalities: tuple[str, ...]) -> None:
     """Fit the novelty score on training embeddings of both domains, over subsets of modalities."""
-    subsets = [s for s in SUBSETS if set(s) <= set(modalities)]
-    street = [predict_scene(model, data.scene["train"], s).embedding for s in subsets]
-    model.novelty.fit(0, torch.from_numpy(np.concatenate(street)))
+    model.novelty.fit(0, _street_embeddings(model, data.scene["train"], modalities))
     if data.people["train"] and "radar" in modalities:
         model.novelty.fit(1, torch.from_numpy(predict_windows(model, data.people["train"], 1).embedding))
 
 
 def fit_calibration(model: GatedFusion, data: Data, modalities: tuple[str, ...]) -> Calibration:
     """Calibrate on the validation parts."""
-    scene = predict_scene(model, data.scene["val"], modalities)
-    subsets = [s for s in SUBSETS if set(s) <= set(modalities)]
-    street = np.concatenate([predict_scene(model, data.scene["val"], s).embedding for s in subsets])
-    scores = {data.scene["val"].site.name: novelty_scores(model.novelty, street)}
+    val = data.scene["val"]
+    scores = {val.site.name: novelty_scores(model.novelty, _street_embeddings(model, val, modalities))}
     people = None
     if data.people["val"] and "radar" in modalities:
         people = predict_windows(model, data.people["val"], 1)
-        scores[RADHAR_SITE.name] = novelty_scores(model.novelty, people.embedding)
-    return calibrate(scene, people, scores)
+        scores[RADHAR_SITE.name] = novelty_scores(model.novelty, torch.from_numpy(people.embedding))
+    return calibrate(predict_scene(model, val, modalities), people, scores)
+
+
+def _street_embeddings(model: Model, data: RayTracedSet, modalities: tuple[str, ...]) -> Tensor:
+    """Embeddings `[N, 128]` of some episodes, over every subset of modalities that the model may see."""
+    some = data.first(NOVELTY_EPISODES)
+    subsets = [s for s in SUBSETS if set(s) <= set(modalities)] or [modalities]
+    return torch.cat([embed_scene(model, some, s).embedding.flatten(0, 2) for s in subsets])
 
 
 @torch.no_grad()
-def novelty_scores(novelty: Novelty, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+def novelty_scores(novelty: Novelty, embedding: Tensor) -> NDArray[np.float32]:
     """Novelty of embeddings `[N, 128]`, `[N]`."""
-    parts = [novelty(torch.from_numpy(embedding[i : i + 4096])) for i in range(0, len(embedding), 4096)]
-    return torch.cat(parts).numpy()
+    return np.asarray(torch.cat([novelty(part) for part in embedding.split(4096)]).numpy())
 
 
 def scene_figures(scene: ScenePredictions, calibration: Calibration) -> Figures:
@@ -108,8 +121,9 @@ def measure(
 ) -> dict[str, Figures]:
     """All figures of one model on one part, by split."""
     scene = data.scene[part]
-    figures = {"trajectories": scene_figures(predict_scene(model, scene, modalities), calibration)}
-    figures["single frames"] = scene_figures(predict_scene(model, scene, modalities, longest=1), calibration)
+    embedded = embed_scene(model, scene, modalities)
+    figures = {"trajectories": scene_figures(fuse_scene(model, scene, embedded), calibration)}
+    figures["single frames"] = scene_figures(fuse_scene(model, scene, embedded, longest=1), calibration)
     if len(modalities) > 1:
         for subset in SUBSETS[1:]:
             name = "only " + "+".join(subset)

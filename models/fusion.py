@@ -12,17 +12,16 @@ class SceneAttention(nn.Module):
     Args:
         dim: width of the query and of the output.
         token_dim: width of the tokens.
-        places: whether tokens have coordinates; their mean under each head's attention is then part of the output.
     """
 
-    def __init__(self, dim: int, token_dim: int, heads: int = 4, places: bool = False) -> None:
+    def __init__(self, dim: int, token_dim: int, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
         self.query = nn.Linear(dim, token_dim)
         self.key = nn.Linear(token_dim, token_dim)
         self.value = nn.Linear(token_dim, token_dim)
         self.out = nn.Sequential(
-            nn.Linear(dim + token_dim + (2 * heads if places else 0), dim),
+            nn.Linear(dim + token_dim, dim),
             nn.ReLU(),
             nn.Linear(dim, dim),
             nn.LayerNorm(dim),
@@ -37,17 +36,11 @@ class SceneAttention(nn.Module):
         key, value = self._split(self.key(tokens)), self._split(self.value(tokens))  # [S, H, K, d]
         if scene_index is not None:
             key, value = key.index_select(0, scene_index), value.index_select(0, scene_index)
-            place = place.index_select(0, scene_index) if place is not None else None
         asked = self.query(query).view(key.shape[0], -1, self.heads, key.shape[-1]).transpose(1, 2)  # [G, H, U, d]
         weight = torch.softmax(asked @ key.transpose(-1, -2) / key.shape[-1] ** 0.5, -1)  # [G, H, U, K]
-        parts = [query, self._merge(weight @ value)]
-        if place is not None:
-            parts.append(self._merge(weight @ place.unsqueeze(1)))  # [B, 2H]
-        out: Tensor = self.out(torch.cat(parts, -1))
+        seen = (weight @ value).transpose(1, 2).flatten(2).flatten(0, 1)  # [B, token_dim]
+        out: Tensor = self.out(torch.cat([query, seen], -1))
         return out
-
-    def _merge(self, heads: Tensor) -> Tensor:
-        return heads.transpose(1, 2).flatten(2).flatten(0, 1)  # [G, H, U, d] to [B, H d]
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [S, H, K, d]

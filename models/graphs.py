@@ -39,10 +39,10 @@ class EncodeGraph(nn.Module):
         distance: Tensor, gain: Tensor, csi_mask: Tensor, scene_index: Tensor,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """See `Encoder.forward`."""
-        out: tuple[Tensor, Tensor] = self.encoder(
+        embedding, gate, _ = self.encoder(
             camera, radar, lidar, scene_mask, csi, aoa, distance, gain, csi_mask, scene_index
         )
-        return out
+        return embedding, gate
 
 
 class FuseGraph(nn.Module):

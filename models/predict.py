@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.data.batches import radar_batch, radio_inputs, scene_windows
 from models.data.measured.radhar import FRAME_RATE_HZ, HOP_FRAMES, Recording
@@ -23,8 +24,7 @@ class ScenePredictions:
     Attributes:
         position_m, truth_m: float32 `[N, 2]` in the mast frame.
         scale_tril: float32 `[N, 3]`; los_logit: float32 `[N]`; los: bool `[N]`; gate: float32 `[N, 4]`.
-        history: int64 `[N]` frames that the answer rests on; episode: int64 `[N]`; blocker, paths: as in the set.
-        embedding: float32 `[N, 128]`.
+        history: int64 `[N]` frames that the answer rests on; episode: int64 `[N]`; blocker: as in the set.
     """
 
     position_m: NDArray[np.float32]
@@ -36,8 +36,6 @@ class ScenePredictions:
     history: NDArray[np.int64]
     episode: NDArray[np.int64]
     blocker: NDArray[np.uint8]
-    paths: NDArray[np.int16]
-    embedding: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -50,44 +48,73 @@ class ActivityPredictions:
     embedding: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class SceneEmbeddings:
+    """What the encode graph makes of a part: embedding float32 `[E, K, U, 128]` and gate `[E, K, U, 4]`."""
+
+    embedding: Tensor
+    gate: Tensor
+
+
 @torch.no_grad()
-def predict_scene(
-    model: GatedFusion | ExportedModel, data: RayTracedSet, modalities: tuple[str, ...], longest: int = TRAJECTORY_LEN
-) -> ScenePredictions:
-    """Stream every trajectory of a part: each frame is answered from itself and at most `longest - 1` before it."""
+def embed_scene(model: GatedFusion | ExportedModel, data: RayTracedSet, modalities: tuple[str, ...]) -> SceneEmbeddings:
+    """Encode every frame of a part, with the modalities given."""
     model.eval()
-    rows: list[dict[str, NDArray[np.generic]]] = []
     snapshots, ues = data.position_m.shape[1:3]
     bandwidth_hz = data.site.bandwidth_hz
     assert bandwidth_hz
+    embeddings, gates = [], []
     for episode in range(len(data.episode)):
         radio = radio_inputs(data.csi[episode : episode + 1], bandwidth_hz) if "csi" in modalities else None
         batch = scene_windows(data, np.array([episode]), np.zeros(1, np.int64), snapshots, radio, modalities)
-        embedding, gate = model.encoder(**batch.inputs)
+        embedding, gate = model.encoder(**batch.inputs)[:2]
         # The buffer keeps half precision; so does the evaluation.
-        embedding = batch.by_row(embedding.half().float())
-        for step in range(snapshots):
-            first = max(0, step + 1 - longest)
-            window = embedding[:, first : step + 1]
-            age = batch.age[:, first : step + 1] - batch.age[:, step : step + 1]
-            text = torch.zeros(ues, TEXT_LEN, dtype=torch.int64)
-            out = model.fuser(window, age, torch.ones_like(age), text)
-            rows.append(
-                {
-                    "position_m": out["position"][:, -1].numpy(),
-                    "scale_tril": out["scale_tril"][:, -1].numpy(),
-                    "los_logit": out["los_logit"][:, -1].numpy(),
-                    "gate": batch.by_row(gate)[:, step].numpy(),
-                    "embedding": embedding[:, step].numpy(),
-                    "truth_m": data.position_m[episode, step],
-                    "los": data.los[episode, step],
-                    "blocker": data.blocker[episode, step],
-                    "paths": data.paths[episode, step],
-                    "history": np.full(ues, step + 1 - first),
-                    "episode": np.full(ues, data.episode[episode]),
-                }
-            )
-    return ScenePredictions(**{key: np.concatenate([row[key] for row in rows]) for key in rows[0]})  # type: ignore[arg-type]
+        embeddings.append(embedding.half().float().view(snapshots, ues, -1))
+        gates.append(gate.view(snapshots, ues, -1))
+    return SceneEmbeddings(torch.stack(embeddings), torch.stack(gates))
+
+
+@torch.no_grad()
+def fuse_scene(
+    model: GatedFusion | ExportedModel, data: RayTracedSet, embedded: SceneEmbeddings, longest: int = TRAJECTORY_LEN
+) -> ScenePredictions:
+    """Stream every trajectory of a part: each frame is answered from itself and at most `longest - 1` before it."""
+    model.eval()
+    snapshots, ues = data.position_m.shape[1:3]
+    answers: list[dict[str, Tensor]] = []
+    for step in range(snapshots):
+        first = max(0, step + 1 - longest)
+        window = embedded.embedding[:, first : step + 1].transpose(1, 2).flatten(0, 1)  # [E U, steps, 128]
+        time_s = torch.from_numpy(data.time_s[:, first : step + 1])
+        age = (time_s[:, -1:] - time_s).float().repeat_interleave(ues, 0)
+        text = torch.zeros(len(age), TEXT_LEN, dtype=torch.int64)
+        out = model.fuser(window, age, torch.ones_like(age), text)
+        answers.append({key: out[key][:, -1] for key in ("position", "scale_tril", "los_logit")})
+
+    def in_order(key: str) -> NDArray[np.float32]:
+        stacked = torch.stack([a[key].unflatten(0, (-1, ues)) for a in answers], 1)  # [E, K, U, ...]
+        return np.asarray(stacked.flatten(0, 2).numpy())
+
+    history = np.minimum(np.arange(snapshots) + 1, longest)
+    shape = data.los.shape
+    return ScenePredictions(
+        position_m=in_order("position"),
+        truth_m=data.position_m.reshape(-1, 2),
+        scale_tril=in_order("scale_tril"),
+        los_logit=in_order("los_logit"),
+        los=data.los.ravel(),
+        gate=embedded.gate.flatten(0, 2).numpy(),
+        history=np.broadcast_to(history[None, :, None], shape).ravel(),
+        episode=np.broadcast_to(data.episode[:, None, None], shape).ravel(),
+        blocker=data.blocker.ravel(),
+    )
+
+
+def predict_scene(
+    model: GatedFusion | ExportedModel, data: RayTracedSet, modalities: tuple[str, ...]
+) -> ScenePredictions:
+    """`embed_scene` and `fuse_scene` in one."""
+    return fuse_scene(model, data, embed_scene(model, data, modalities))
 
 
 @torch.no_grad()

@@ -41,7 +41,7 @@ class Config:
     epochs: int = 30
     modalities: tuple[str, ...] = MODALITIES
     windows: int = 2  # episodes in a batch, 8 snapshots and all UEs of each
-    radar_runs: int = 8  # runs of 8 RadHAR windows in a batch
+    radar_runs: int = 12  # runs of 8 RadHAR windows in a batch
     draws: int = 3  # measurements of every channel that training picks from
     learning_rate: float = 8e-4
     weight_decay: float = 0.02

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.encoders.csi import CsiEncoder, PolarGuess
-from models.encoders.scene import CameraEncoder, PolarEncoder, RadarMotionEncoder
+from models.encoders.scene import CameraEncoder, PolarMap, RadarMotionEncoder, Surroundings
 from models.fusion import ModalityGate, SceneAttention
 from models.heads import PLACE_UNIT_M, GaussianHead
 from models.sequence import CausalAttention, TrajectoryLayer, causal_gaps
@@ -20,7 +20,8 @@ from service.contract.tensors import EMBEDDING_DIM
 from service.normalizers.text import VOCABULARY
 
 DIM = 128  # width of a UE's features
-TOKEN_DIM = 64  # width of a scene's tokens
+TOKEN_DIM = 64  # width of a camera's tokens
+MAP_DIM = 16  # width of the maps of radar and LiDAR
 _ESTIMATES = 6  # trailing features of the embedding: position 2, Cholesky factor 3, line of sight 1
 
 
@@ -35,13 +36,14 @@ class Encoder(nn.Module):
         self.csi = CsiEncoder(DIM)
         self.guess = PolarGuess()
         self.camera = CameraEncoder(TOKEN_DIM)
-        self.radar = PolarEncoder(1, TOKEN_DIM, across_sites=True)
+        self.coarse = GaussianHead(DIM)
+        self.radar = PolarMap(1, MAP_DIM, across_sites=True)
         self.radar_motion = RadarMotionEncoder(DIM)
-        self.lidar = PolarEncoder(3, TOKEN_DIM)
+        self.lidar = PolarMap(3, MAP_DIM)
         self.no_csi = nn.Parameter(0.02 * torch.randn(DIM))
         self.look_camera = SceneAttention(DIM, TOKEN_DIM)
-        self.look_radar = SceneAttention(DIM, TOKEN_DIM, places=True)
-        self.look_lidar = SceneAttention(DIM, TOKEN_DIM, places=True)
+        self.near_radar = Surroundings(MAP_DIM, DIM)
+        self.near_lidar = Surroundings(MAP_DIM, DIM)
         self.gate = ModalityGate(DIM, len(MODALITIES))
         self.norm = nn.LayerNorm(DIM)
         self.features = nn.Sequential(nn.Linear(DIM, EMBEDDING_DIM - _ESTIMATES), nn.Tanh())
@@ -60,10 +62,11 @@ class Encoder(nn.Module):
         gain: Tensor | None,
         csi_mask: Tensor,
         scene_index: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Embedding `[B, 128]` and gate `[B, 4]` (csi, camera, radar, lidar).
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Embedding `[B, 128]`, gate `[B, 4]` (csi, camera, radar, lidar), and the radio's own estimates `[B, 6]`.
 
-        `scene_index` may be None in training, see `SceneAttention`.
+        The radio's own estimates (see `pack_estimates`) say where in the scene to look. `scene_index` may be None in
+        training, see `SceneAttention`.
         """
         frames = csi_mask.shape[0]
         none = scene_mask.new_zeros(frames, DIM)
@@ -74,29 +77,26 @@ class Encoder(nn.Module):
             own = self.csi(csi, aoa, distance, gain)
             guess = self.guess(aoa, distance) * csi_mask
             query = own * csi_mask + query * (1 - csi_mask)
+        coarse, coarse_scale = self.coarse(query, guess)
+        place = coarse.detach()
+        index = scene_index
+        if index is None:
+            index = torch.arange(len(scene_mask)).repeat_interleave(frames // len(scene_mask))
         seen_camera = seen_radar = seen_lidar = none
         if camera is not None:
             seen_camera = self.look_camera(query, self.camera(camera), scene_index)
         if radar is not None:
-            tokens, place = self.radar(radar[:, :1])
-            seen_radar = self.look_radar(query, tokens, scene_index, place)
-            seen_radar = seen_radar + by_frame(self.radar_motion(radar[:, 1:]), scene_index, frames)
+            seen_radar = self.near_radar(self.radar(radar[:, :1]), place, query, index)
+            seen_radar = seen_radar + self.radar_motion(radar[:, 1:]).index_select(0, index)
         if lidar is not None:
-            tokens, place = self.lidar(lidar)
-            seen_lidar = self.look_lidar(query, tokens, scene_index, place)
-        mask = torch.cat([csi_mask, by_frame(scene_mask, scene_index, frames)], 1)
+            seen_lidar = self.near_lidar(self.lidar(lidar), place, query, index)
+        mask = torch.cat([csi_mask, scene_mask.index_select(0, index)], 1)
         fused, gate = self.gate(torch.stack([own, seen_camera, seen_radar, seen_lidar], 1), mask)
         fused = self.norm(fused)
-        mean, scale = self.position(fused, guess)
-        embedding = torch.cat([self.features(fused), pack_estimates(mean, scale, self.los(fused))], -1)
-        return embedding, gate
-
-
-def by_frame(captures: Tensor, scene_index: Tensor | None, frames: int) -> Tensor:
-    """Rows of captures `[S, ...]` dealt out to the frames that refer to them, `[B, ...]`."""
-    if scene_index is None:
-        return captures.repeat_interleave(frames // len(captures), 0)
-    return captures.index_select(0, scene_index)
+        mean, scale = self.position(fused, coarse)
+        los = self.los(fused)
+        embedding = torch.cat([self.features(fused), pack_estimates(mean, scale, los)], -1)
+        return embedding, gate, pack_estimates(coarse, coarse_scale, los)
 
 
 def pack_estimates(mean: Tensor, scale_tril: Tensor, los_logit: Tensor) -> Tensor:

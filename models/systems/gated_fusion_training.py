@@ -11,7 +11,7 @@ from models.losses import UncertaintyWeights, position_loss
 from models.systems.gated_fusion import GatedFusion, unpack_estimates
 from service.contract.labels import TASKS
 
-_FRAME_SHARE = 0.5  # weight of the single frame's own estimates beside the trajectory's
+_FRAME_SHARE = 0.5  # weight of a single frame's estimates, fused and radio alone, beside the trajectory's
 
 
 class GatedFusionObjective(nn.Module):
@@ -34,17 +34,17 @@ class GatedFusionObjective(nn.Module):
         for batch in batches:
             rows = len(batch.age)
             tokens = text[torch.arange(rows) % len(text)] * (torch.arange(rows) % 2).unsqueeze(1)
-            embedding, _ = self.model.encoder(**batch.inputs)
+            embedding, _, radio = self.model.encoder(**batch.inputs)
             embedding = batch.by_row(embedding)
             answers = self.model.fuser(embedding, batch.age, batch.step_mask, tokens)
-            losses |= _task_losses(batch, embedding, answers)
+            losses |= _task_losses(batch, embedding, batch.by_row(radio), answers)
         zeros = torch.zeros(len(text), 1, embedding.shape[-1])
         said = self.model.fuser(zeros, torch.zeros(len(text), 1), torch.ones(len(text), 1), text)
         losses["text"] = binary_cross_entropy_with_logits(said["task_logits"], wanted)
         return self.weights(losses), {task: float(loss.detach()) for task, loss in losses.items()}
 
 
-def _task_losses(batch: Batch, embedding: Tensor, answers: dict[str, Tensor]) -> dict[str, Tensor]:
+def _task_losses(batch: Batch, embedding: Tensor, radio: Tensor, answers: dict[str, Tensor]) -> dict[str, Tensor]:
     present = batch.step_mask
     share = present / present.sum()
     losses: dict[str, Tensor] = {}
@@ -53,7 +53,9 @@ def _task_losses(batch: Batch, embedding: Tensor, answers: dict[str, Tensor]) ->
         truth, los = batch.truth["position"], batch.truth["los"]
         fused = position_loss(answers["position"] - truth, answers["scale_tril"])
         single = position_loss(own_mean - truth, own_scale)
-        losses["position"] = ((fused + _FRAME_SHARE * single) * share).sum()
+        coarse_mean, coarse_scale, _ = unpack_estimates(radio)
+        coarse = position_loss(coarse_mean - truth, coarse_scale)
+        losses["position"] = ((fused + _FRAME_SHARE * (single + coarse)) * share).sum()
         weight = share * _balance(los, present)
         both = binary_cross_entropy_with_logits(answers["los_logit"], los, reduction="none")
         both = both + _FRAME_SHARE * binary_cross_entropy_with_logits(own_los, los, reduction="none")

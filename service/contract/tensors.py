@@ -65,7 +65,9 @@ ENCODE_OUTPUTS: tuple[TensorSpec, ...] = (
 FUSE_INPUTS: tuple[TensorSpec, ...] = (
     TensorSpec("embedding", "float32", ("B", "T", EMBEDDING_DIM), "frame, step (oldest first), feature", "1"),
     TensorSpec("age", "float32", ("B", "T"), "frame, step", "s before the newest step", 0),
-    TensorSpec("step_mask", "float32", ("B", "T"), "frame, step", "1 present, 0 padding; the last step is present", 0, 1),
+    TensorSpec(
+        "step_mask", "float32", ("B", "T"), "frame, step", "1 present, 0 padding; the last step is present", 0, 1
+    ),
     TensorSpec("text", "int64", ("B", TEXT_LEN), "frame, token", "vocabulary id, 0 is padding", 0),
 )
 FUSE_OUTPUTS: tuple[TensorSpec, ...] = (
@@ -73,9 +75,15 @@ FUSE_OUTPUTS: tuple[TensorSpec, ...] = (
     TensorSpec("scale_tril", "float32", ("B", 3), "frame, (l11, l21, l22) of the covariance's Cholesky factor", "m"),
     TensorSpec("los_logit", "float32", ("B",), "frame", "log-odds of line of sight, uncalibrated"),
     TensorSpec("activity_logits", "float32", ("B", 5), "frame, class", "1, uncalibrated"),
-    TensorSpec("task_logits", "float32", ("B", 3), "frame, (position, los, activity)", "log-odds that the text asks for it"),
-    TensorSpec("ood_score", "float32", ("B",), "frame", "squared Mahalanobis distance / D to the training embeddings", 0),
-    TensorSpec("step_weight", "float32", ("B", "T"), "frame, step", "attention of the position task, rows sum to 1", 0, 1),
+    TensorSpec(
+        "task_logits", "float32", ("B", 3), "frame, (position, los, activity)", "log-odds that the text asks for it"
+    ),
+    TensorSpec(
+        "ood_score", "float32", ("B",), "frame", "squared Mahalanobis distance / D to the training embeddings", 0
+    ),
+    TensorSpec(
+        "step_weight", "float32", ("B", "T"), "frame, step", "attention of the position task, rows sum to 1", 0, 1
+    ),
 )
 GRAPHS: dict[str, tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]] = {
     "encode": (ENCODE_INPUTS, ENCODE_OUTPUTS),

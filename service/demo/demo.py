@@ -16,6 +16,7 @@ import httpx
 from rich.console import Console
 
 from service.contract.manifest import Manifest
+from service.demo.activity_chart import draw_activity_chart
 from service.demo.error_map import Heights, draw_error_maps
 from service.demo.gateway import GatewayFailure, running_gateway
 from service.demo.outcome import Outcome
@@ -134,6 +135,7 @@ def _draw_maps(showings: Sequence[Showing], out: Path) -> list[Path]:
         boresights_deg = {site.name: site.boresight_deg for site in showing.manifest.sites}
         folder = out / showing.manifest.name if len(showings) > 1 else out
         paths += draw_error_maps(folder, boresights_deg, showing.outcomes, Heights.load(showing.folder / "map.npz"))
+        paths += draw_activity_chart(folder, showing.outcomes)
     return paths
 
 
@@ -144,7 +146,7 @@ def _print_all(showings: Sequence[Showing], maps: Sequence[Path], console: Conso
     for showing in showings:
         print_summary(console, showing.name, showing.summary, showing.card)
     for path in maps:
-        console.print(f"Map: {path}")
+        console.print(f"Picture: {path}")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from matplotlib.patches import Ellipse, Patch, Wedge
 from numpy.typing import NDArray
 
 from service.demo.outcome import Outcome
-from service.demo.panels import GREY, INK, LOS_MARKERS, draw_activities, draw_error_curve, draw_gates
+from service.demo.panels import GREY, INK, LOS_MARKERS, draw_error_curve, draw_gates
 from service.demo.summary import summarise
 
 GROUND, BUILDING, WALL, STATION = "#f6f4ee", "#dfdbd0", "#bdb7a8", "#22313f"
@@ -73,7 +73,7 @@ def draw_error_maps(
 def _draw_error_map(
     path: Path, site: str, boresight_deg: float, outcomes: Sequence[Outcome], heights: Heights | None
 ) -> None:
-    """Positions with their 90 % regions on the left, the figures behind them, and the activities, on the right."""
+    """Positions with their 90 % regions on the left, the figures behind them on the right; this site and no other."""
     placed = [o for o in outcomes if o.site == site and o.error_m is not None]
     figure = Figure(figsize=(13.5, 8.4), dpi=120, facecolor="white")
     grid = figure.add_gridspec(
@@ -93,11 +93,9 @@ def _draw_error_map(
     scale.set_label("position error, m", color=GREY)
     scale.ax.tick_params(colors=GREY, length=0)
     scale.ax.spines[:].set_visible(False)
-    active = any(o.activity_right is not None for o in outcomes)
-    panels = [draw_error_curve, draw_gates] + ([draw_activities] if active else [])
-    column = grid[1].subgridspec(len(panels), 1, hspace=0.55)
-    for row, draw in enumerate(panels):
-        draw(figure.add_subplot(column[row]), outcomes if draw is draw_activities else placed)
+    column = grid[1].subgridspec(2, 1, hspace=0.4)
+    for row, draw in enumerate((draw_error_curve, draw_gates)):
+        draw(figure.add_subplot(column[row]), placed)
     figure.text(
         0.05,
         0.945,

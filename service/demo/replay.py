@@ -14,6 +14,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from service.demo.activity_chart import draw_activity_chart
 from service.demo.error_map import draw_error_maps
 from service.demo.outcome import Outcome
 from service.demo.recording import Exchange, as_of, read_recording
@@ -55,7 +56,7 @@ def run_replay(file: Path, url: str, out: Path | None, as_json: bool, every_row:
     report = json.dumps({"summary": summary.to_json(), "frames": [o.to_json() for o in outcomes]}, indent=2)
     if out is not None:
         boresights_deg = {site["name"]: site["boresight_deg"] for site in sites}
-        maps = draw_error_maps(out, boresights_deg, outcomes, heights=None)
+        maps = draw_error_maps(out, boresights_deg, outcomes, heights=None) + draw_activity_chart(out, outcomes)
         (out / "outcomes.json").write_text(report + "\n")
         console.print("Written:", *maps, out / "outcomes.json")
     if as_json:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from service.demo.activity_chart import draw_activity_chart
 from service.demo.error_map import Heights, draw_error_maps
 from service.demo.outcome import Outcome, Truth
 from tests.service.demo.outcomes import active, outcome
@@ -24,6 +25,15 @@ def test_second_site_gets_a_map_of_its_own(tmp_path: Path) -> None:
     elsewhere = Outcome(99, "paris", "ue", Truth((1.0, 2.0)), position_enu_m=(1.0, 2.0))
     paths = draw_error_maps(tmp_path, {"munich": 0.0, "paris": 180.0}, [*OUTCOMES, elsewhere], heights=None)
     assert [path.name for path in paths] == ["error-map.png", "error-map-paris.png"]
+
+
+def test_activities_get_a_picture_of_their_own_and_never_change_the_map(tmp_path: Path) -> None:
+    (chart,) = draw_activity_chart(tmp_path, OUTCOMES)
+    assert chart.name == "activities.png"
+    (with_activity,) = draw_error_maps(tmp_path / "a", {"munich": 0.0}, OUTCOMES, None)
+    (without,) = draw_error_maps(tmp_path / "b", {"munich": 0.0}, OUTCOMES[:-1], None)
+    assert with_activity.read_bytes() == without.read_bytes()
+    assert draw_activity_chart(tmp_path / "c", OUTCOMES[:-1]) == []
 
 
 def test_nothing_is_drawn_without_positions(tmp_path: Path) -> None:
