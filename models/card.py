@@ -33,7 +33,7 @@ _LIMITS = """\
 - Held-out trajectories share streets with the training ones: this is the in-distribution split. Unseen streets, sites
   and cities are not claimed.
 - Positions are in the plane; the height of a UE is not estimated.
-- RadHAR: two subjects by its authors' account, one room; the split is by file, not by subject.
+- RadHAR: one room; the split is by file, not by subject, for its files do not name subjects.
 - Regions are split-conformal on validation episodes: their coverage holds for traffic like that of the set.
 """
 
