@@ -2,9 +2,9 @@
 
 Every ray of a dense fan stands for a patch of surface of cross section `reflectivity * cos(incidence) * R^2`, so the
 radar equation, `sigma / R^4`, gives an echo in proportion to `reflectivity * cos(incidence) / R^2`. All rays count
-alike: they are evenly spaced on flat ground, not in solid angle, which makes far targets stronger than a real radar would see
-them. Echoes add up in cells of range, azimuth and Doppler, exponential noise joins them, and cells above a fixed
-threshold become detections.
+alike: they are evenly spaced on flat ground, not in solid angle, which makes far targets stronger than a real radar
+would see them. Echoes add up in cells of range, azimuth and Doppler, exponential noise joins them, and cells above a
+fixed threshold become detections.
 """
 
 from __future__ import annotations
