@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         folder = args.runs / f"{args.name}-seed{args.seed}"
         people = radhar.by_part(args.radhar)
         fit(config, data, people, folder, lambda model: start_from(model, args.base / "model.pt"), quiet=args.json)
-    except (FileNotFoundError, FileExistsError) as error:
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -95,6 +95,10 @@ def train_epoch(
     rng = np.random.default_rng([config.seed, run.epoch])
     radar = "radar" in config.modalities and bool(people)
     run.objective.train()
+    for module in run.objective.modules():
+        own = list(module.parameters())
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()  # frozen: neither its weights nor the statistics of its norms may move
     sums: dict[str, float] = {}
     count = 0
     runs: Iterator[Batch] = iter(())
@@ -104,7 +108,9 @@ def train_epoch(
             extra = next(runs, None)
             if extra is None:
                 runs = radar_sequences(people, config.radar_runs, TRAJECTORY_LEN, rng)
-                extra = next(runs)
+                extra = next(runs, None)
+            if extra is None:
+                raise ValueError(f"expected at least {config.radar_runs} training recordings, got {len(people)}")
             batches.append(extra)
         text, wanted = (torch.from_numpy(a) for a in instructions.draw(32, rng))
         loss, parts = run.objective(batches, text, wanted)
@@ -174,6 +180,8 @@ def fit(
         raise FileExistsError(f"{folder}: holds a run with other settings; choose another --name or delete it")
     known.write_text(json.dumps(described, indent=2) + "\n")
     steps = len(data["train"].episode) // config.windows
+    if steps == 0:
+        raise ValueError(f"expected at least {config.windows} training episodes, got {len(data['train'].episode)}")
     run = Run.start(config, steps, prepare)
     draws = draw_channels(data["train"], config.draws, config.seed) if "csi" in config.modalities else None
     if (folder / "checkpoint.pt").exists():
@@ -204,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
         people = radhar.by_part(args.radhar)
         folder = args.runs / f"{args.name or args.system}-seed{config.seed}"
         fit(config, data, people, folder, validate_every=args.validate_every, quiet=args.json)
-    except (FileNotFoundError, FileExistsError) as error:
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -149,11 +149,12 @@ def radar_sequences(
     recordings: list[radhar.Recording], files: int, steps: int, rng: np.random.Generator
 ) -> Iterator[Batch]:
     """One epoch over RadHAR: runs of consecutive windows from random files, augmented, in batches of `files` runs."""
-    order = rng.permutation(len(recordings))
+    long = [recording for recording in recordings if recording.windows >= steps]
+    order = rng.permutation(len(long))
     for first in range(0, len(order) - files + 1, files):
         points, labels = [], []
-        for recording in (recordings[i] for i in order[first : first + files]):
-            start = int(rng.integers(0, max(1, recording.windows - steps + 1)))
+        for recording in (long[i] for i in order[first : first + files]):
+            start = int(rng.integers(0, recording.windows - steps + 1))
             change = _Augmentation.draw(rng)
             points += [change.apply(recording.window(start + k), rng) for k in range(steps)]
             labels.append(recording.activity)
@@ -186,9 +187,12 @@ def _drop_modalities(batch: Batch, modalities: tuple[str, ...], rng: np.random.G
     scene_mask *= torch.from_numpy((rng.random(scene_mask.shape) > 0.2).astype(np.float32))
     scene_mask *= torch.from_numpy((rng.random((len(scene_mask), 1)) > 0.15).astype(np.float32))
     csi_mask *= torch.from_numpy((rng.random(csi_mask.shape) > 0.05).astype(np.float32))
+    blind = scene_mask.sum(1) == 0
     if "csi" in modalities:
-        blind = (scene_mask.sum(1) == 0).repeat_interleave(len(csi_mask) // len(scene_mask))
-        csi_mask[blind] = 1.0
+        csi_mask[blind.repeat_interleave(len(csi_mask) // len(scene_mask))] = 1.0
+    else:
+        there = torch.tensor([float(name in modalities) for name in MODALITIES[1:]])
+        scene_mask[blind] = there
 
 
 def _drop_steps(step_mask: Tensor, rng: np.random.Generator) -> None:

@@ -118,7 +118,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--shard", type=int, default=0, help="build only every --shards'th episode, from this one on")
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one JSON line instead of a progress bar")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not 0 <= args.shard < args.shards:
+        parser.error(f"--shard: expected a number from 0 to {args.shards - 1} (--shards - 1), got {args.shard}")
+    return args
 
 
 if __name__ == "__main__":

@@ -78,14 +78,17 @@ class ShardSet:
     def write(self, episode: int, arrays: Arrays) -> None:
         """Write a shard; it appears whole or not at all."""
         whole = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
-        meta = {"fingerprint": self.fingerprint, "schema": str(SCHEMA_VERSION)}
+        meta = {"fingerprint": self.fingerprint}  # one entry: several are written in random order
         _replace(self.path(episode), lambda temporary: save_file(whole, temporary, metadata=meta))
 
     def read(self, episode: int, names: list[str] | None = None) -> Arrays:
         """Arrays of a shard, all or those named. Raises `SettingsMismatch` for a stray shard."""
         with safe_open(self.path(episode), framework="numpy") as shard:
             if shard.metadata().get("fingerprint") != self.fingerprint:
-                raise SettingsMismatch(f"{self.path(episode)}: expected fingerprint {self.fingerprint}")
+                raise SettingsMismatch(
+                    f"{self.path(episode)}: expected fingerprint {self.fingerprint}, got "
+                    f"{shard.metadata().get('fingerprint')}: it belongs to another set; move it away and build again"
+                )
             return {name: shard.get_tensor(name) for name in (names or list(shard.keys()))}
 
 

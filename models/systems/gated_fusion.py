@@ -170,7 +170,8 @@ class Novelty(nn.Module):
     def __init__(self, domains: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(domains, EMBEDDING_DIM))
-        self.register_buffer("whiten", torch.eye(EMBEDDING_DIM).repeat(domains, 1, 1))
+        # Until it is fitted, a domain is near to nothing.
+        self.register_buffer("whiten", 1e3 * torch.eye(EMBEDDING_DIM).repeat(domains, 1, 1))
 
     def fit(self, domain: int, embeddings: Tensor, shrinkage: float = 0.05) -> None:
         """Mean and shrunk covariance of one domain's embeddings `[N, 128]`."""

@@ -37,7 +37,8 @@ class GatedFusionObjective(nn.Module):
             embedding, _, radio = self.model.encoder(**batch.inputs)
             embedding = batch.by_row(embedding)
             answers = self.model.fuser(embedding, batch.age, batch.step_mask, tokens)
-            losses |= _task_losses(batch, embedding, batch.by_row(radio), answers)
+            for task, loss in _task_losses(batch, embedding, batch.by_row(radio), answers).items():
+                losses[task] = losses.get(task, torch.zeros(())) + loss
         zeros = torch.zeros(len(text), 1, embedding.shape[-1])
         said = self.model.fuser(zeros, torch.zeros(len(text), 1), torch.ones(len(text), 1), text)
         losses["text"] = binary_cross_entropy_with_logits(said["task_logits"], wanted)

@@ -55,6 +55,8 @@ class Streets:
         rough = ndimage.gaussian_filter(rng.standard_normal(free.shape), 12.0)
         cost = np.where(free, 1.0 + 8.0 * (rough - rough.min()) / np.ptp(rough), -1.0)
         cells = np.argwhere(free)
+        if len(cells) == 0:
+            return None
         narrow = 1.0 / (self.clearance_m[free] + 2.0)  # else the open square would take nearly all the traffic
         start, end = cells[rng.choice(len(cells), size=2, p=narrow / narrow.sum())]
         search = MCP_Geometric(cost)

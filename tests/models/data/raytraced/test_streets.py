@@ -108,6 +108,5 @@ def test_place_too_small_for_a_route_has_none() -> None:
     assert yard.route(np.random.default_rng(0), 1.0) is None
 
 
-@pytest.mark.xfail(reason="Streets.route draws from an empty list of cells", raises=ValueError, strict=True)
 def test_place_too_narrow_for_a_body_has_no_route_for_it(streets: Streets) -> None:
     assert streets.route(np.random.default_rng(0), 1000.0) is None
