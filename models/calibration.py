@@ -51,7 +51,7 @@ def coverage(scene: ScenePredictions, calibration: Calibration, level: float = 0
 
 
 def _temperature(nll: object) -> float:
-    found = minimize_scalar(lambda log_t: nll(math.exp(log_t)), bounds=(-2.5, 2.5), method="bounded")  # type: ignore[operator]
+    found = minimize_scalar(lambda log_t: nll(math.exp(log_t)), bounds=(-2.5, 2.5), method="bounded")
     return float(math.exp(found.x))
 
 

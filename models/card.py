@@ -47,7 +47,7 @@ def write_card(folder: Path) -> None:
     parts = [
         f"# {manifest.name} {manifest.version}\n",
         _INTENT,
-        "## Figures of the shipped weights, on the test split\n",
+        "## Figures of the shipped weights (the first seed, not the best), on the test split\n",
         "| figure | goal | measured |\n|---|---|---|",
         *(f"| {label} | {goal} | {_figure(manifest, split, key)} |" for split, key, label, goal in _GOALS),
         "\nMeasured on the exported graphs by `python -m models.evaluate " + manifest.name + " --radhar FOLDER`.\n",
@@ -62,7 +62,7 @@ def write_card(folder: Path) -> None:
         _LIMITS,
         "## Form\n",
         f"Two ONNX graphs (opset {manifest.opset}, {manifest.precision}, {size:.1f} MB), contract "
-        f"{manifest.fingerprint}; largest gap to torch {max(manifest.metrics['parity'].values()):.1e}"  # type: ignore[attr-defined]
+        f"{manifest.fingerprint}; largest gap to torch {max(manifest.metrics['parity'].values()):.1e}"
         f" over batch sizes, masks and trajectory lengths. Commit {manifest.commit[:12]}.\n",
     ]
     (folder / "card.md").write_text("\n".join(parts))

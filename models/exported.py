@@ -43,7 +43,7 @@ class ExportedModel:
             given = inputs[spec.name]
             rows = captures if spec.shape[0] == "S" else frames
             arrays[spec.name] = (
-                np.zeros((rows, *spec.shape[1:]), spec.dtype)  # type: ignore[arg-type]
+                np.zeros((rows, *spec.shape[1:]), spec.dtype)
                 if given is None
                 else np.ascontiguousarray(given.numpy().astype(spec.dtype))
             )

@@ -144,4 +144,4 @@ def predict_windows(
                 "embedding": embedding.numpy(),
             }
         )
-    return ActivityPredictions(**{key: np.concatenate([row[key] for row in rows]) for key in rows[0]})  # type: ignore[arg-type]
+    return ActivityPredictions(**{key: np.concatenate([row[key] for row in rows]) for key in rows[0]})

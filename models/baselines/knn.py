@@ -67,7 +67,7 @@ def evaluate(train: Fingerprints, val: Fingerprints, test: Fingerprints) -> KnnR
     assert best is not None
     mean, setting = best
     pca, search = neighbours[str(setting["features"])]
-    k = int(setting["k"])  # type: ignore[call-overload]
+    k = int(setting["k"])
     distance, index = search.kneighbors(pca.transform(test.features[str(setting["features"])]))
     position = _average(train.position_m, distance[:, :k], index[:, :k], bool(setting["weighted"]))
     return KnnResult(setting, mean, position, train.los[index[:, :k]].mean(1) > 0.5)

@@ -64,7 +64,7 @@ class RayTracedSet:
 def load(folder: Path, part: str, quiet: bool = False) -> RayTracedSet:
     """Read and normalise one part (`"train"`, `"val"`, `"test"`) of a built set."""
     shards = ShardSet.open(folder)
-    site = Site.from_json(dict(shards.settings["site"]))  # type: ignore[call-overload]
+    site = Site.from_json(dict(shards.settings["site"]))
     episodes = [e for e in shards.episodes() if part_of(e) == part]
     if not episodes:
         raise FileNotFoundError(f"{folder}: expected episodes of part {part!r}, got none; build more of the set")
@@ -73,7 +73,7 @@ def load(folder: Path, part: str, quiet: bool = False) -> RayTracedSet:
         for key, value in _tensors(shards.read(episode), site).items():
             columns.setdefault(key, []).append(value)
     stacked = {key: np.stack(values) for key, values in columns.items()}
-    return RayTracedSet(site=site, episode=np.array(episodes), **stacked)  # type: ignore[arg-type]
+    return RayTracedSet(site=site, episode=np.array(episodes), **stacked)
 
 
 def captures(arrays: Arrays, name: str) -> list[NDArray[np.generic]]:
@@ -84,7 +84,7 @@ def captures(arrays: Arrays, name: str) -> list[NDArray[np.generic]]:
 
 def measured_csi(arrays: Arrays) -> NDArray[np.complex64]:
     """The stored measurement of a shard, complex64 `[K, U, 32, 64]`."""
-    return Measured(arrays["csi_levels"], arrays["csi_scale"]).csi()  # type: ignore[arg-type]
+    return Measured(arrays["csi_levels"], arrays["csi_scale"]).csi()
 
 
 def _tensors(arrays: Arrays, site: Site) -> Arrays:
@@ -92,11 +92,11 @@ def _tensors(arrays: Arrays, site: Site) -> Arrays:
     return {
         "time_s": arrays["time_s"],
         "camera": camera_rgb([part.tobytes() for part in captures(arrays, "camera")]),
-        "radar": radar_planes(captures(arrays, "radar"), sites),  # type: ignore[arg-type]
-        "lidar": lidar_planes(captures(arrays, "lidar"), sites),  # type: ignore[arg-type]
+        "radar": radar_planes(captures(arrays, "radar"), sites),
+        "lidar": lidar_planes(captures(arrays, "lidar"), sites),
         "gain": np.ascontiguousarray(arrays["csi_gain"]).view(np.complex64)[..., 0],
         "csi": measured_csi(arrays),
-        "position_m": site.to_mast(arrays["ue_position_m"][..., :2]).astype(np.float32),  # type: ignore[arg-type]
+        "position_m": site.to_mast(arrays["ue_position_m"][..., :2]).astype(np.float32),
         "blocker": arrays["blocker"],
         "paths": arrays["paths"],
     }

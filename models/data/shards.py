@@ -100,5 +100,5 @@ def ragged(parts: list[NDArray[np.generic]]) -> tuple[NDArray[np.generic], NDArr
 
 def _replace(path: Path, write: object) -> None:
     temporary = path.with_suffix(f".tmp-{os.getpid()}")
-    write(temporary)  # type: ignore[operator]
+    write(temporary)
     os.replace(temporary, path)

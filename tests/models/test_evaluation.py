@@ -139,6 +139,6 @@ def test_instructions_are_understood_exactly_only_if_every_task_is_right() -> No
         def fuser(self, embedding: torch.Tensor, *_: torch.Tensor) -> dict[str, torch.Tensor]:
             return {"task_logits": torch.tensor([[1.0, -1.0, -1.0]]).expand(len(embedding), 3)}
 
-    found = text_figures(Parrot())  # type: ignore[arg-type]
+    found = text_figures(Parrot())
     assert 0.1 < found["instruction_exact"] < 0.3  # a single task in 60 %, of which a third are the position
     assert found["instruction_exact"] < found["instruction_per_task"]

@@ -23,12 +23,12 @@ def test_figures_of_the_sample_are_of_exactly_its_frames(tmp_path: Path, model: 
     shards = shard_set(tmp_path, episodes=(16, 17), snapshots=3, ues=2)
     people = [recording(activity, frames=120, part="test") for activity in (0, 3, 4)]
     lines = sample.street_lines(shards, [16, 17], "toy") + sample.people_lines(people)
-    figures = sample_figures(model, CALIBRATION, load(tmp_path, "test", quiet=True), people)  # type: ignore[arg-type]
+    figures = sample_figures(model, CALIBRATION, load(tmp_path, "test", quiet=True), people)
     assert figures["frames"] == sum(len(line.truth) for line in lines) == 12 + 12
     assert set(figures) == {
         "frames", "position_median_m", "position_p95_m", "region_coverage", "los_accuracy", "activity_accuracy",
     }  # fmt: skip
-    assert all(np.isfinite(value) for value in figures.values())  # type: ignore[call-overload]
+    assert all(np.isfinite(value) for value in figures.values())
 
 
 def test_card_alone_is_written_anew_from_the_manifest(tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_exported_artifact_is_complete_and_agrees_with_itself(exported: Path) ->
         assert hashlib.sha256((exported / f"{name}.onnx").read_bytes()).hexdigest() == digest
     assert {site.name for site in manifest.sites} == {"toy", "radhar"} == set(manifest.calibration.ood_threshold)
     frames = sum(len(exchange.truth) for exchange in read_recording(exported / "sample.jsonl.gz"))
-    assert manifest.metrics["sample"]["frames"] == frames == 12 + 40  # type: ignore[index]
-    assert max(manifest.metrics["parity"].values()) < TOLERANCE  # type: ignore[attr-defined]
+    assert manifest.metrics["sample"]["frames"] == frames == 12 + 40
+    assert max(manifest.metrics["parity"].values()) < TOLERANCE
     card = (exported / "card.md").read_text()
     write_card(exported)
     assert (exported / "card.md").read_text() == card

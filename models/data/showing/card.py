@@ -111,7 +111,7 @@ def _site(layout: Layout) -> str:
 
 
 def _cast(shards: ShardSet, frames: Frames) -> str:
-    cast = [Body(**body) for body in shards.settings["cast"]]  # type: ignore[attr-defined]
+    cast = [Body(**body) for body in shards.settings["cast"]]
     here = frames.present.mean(0)
     rows = []
     for body, number in Counter(cast).items():
@@ -129,7 +129,7 @@ def _cast(shards: ShardSet, frames: Frames) -> str:
 
 
 def _splits(figures: dict[str, object]) -> str:
-    groups = {**dict(figures["parts"]), "all": figures}  # type: ignore[call-overload]
+    groups = {**dict(figures["parts"]), "all": figures}
     rows = [
         (name, group["episodes"], group["frames"],
          *(f"{count:,} ({100 * count / max(1, group['frames']):.1f} %)" for count in group["blockers"].values()),
@@ -152,7 +152,7 @@ def _radio(frames: Frames, figures: dict[str, object]) -> str:
         if chosen.any():
             rows.append((f"received power, {name}, dBm", *_five(frames.power_dbm[chosen])))
     rows.append(("paths of a frame", *_five(frames.paths)))
-    share = 100 * float(figures["below_noise"]) / float(figures["frames"])  # type: ignore[arg-type]
+    share = 100 * float(figures["below_noise"]) / float(figures["frames"])
     text = (
         f"Power per antenna element over the band, without outages. {figures['below_noise']:,} frames ({share:.1f} %), "
         f"outages included, lie below the noise of {frames.noise_dbm:.1f} dBm."

@@ -87,7 +87,7 @@ def gather(shards: ShardSet, quiet: bool) -> Frames:
     joined = {key: np.concatenate(values) for key, values in columns.items()}
     sizes = {name: float(joined.pop(name).mean()) for name in ("camera", "lidar", "radar")}
     snapshots = len(joined.pop("time_s"))
-    return Frames(site=layout_of(shards).site, snapshots=snapshots, capture_sizes=sizes, **joined)  # type: ignore[arg-type]
+    return Frames(site=layout_of(shards).site, snapshots=snapshots, capture_sizes=sizes, **joined)
 
 
 def counts(frames: Frames) -> dict[str, object]:

@@ -102,7 +102,7 @@ def layout_of(shards: ShardSet) -> Layout:
     name = str(shards.settings["layout"])
     if name not in LAYOUTS:
         raise NotInSet(f"{shards.folder}: expected a set of layout {' or '.join(sorted(LAYOUTS))}, got {name!r}")
-    return replace(LAYOUTS[name], site=Site.from_json(dict(shards.settings["site"])))  # type: ignore[call-overload]
+    return replace(LAYOUTS[name], site=Site.from_json(dict(shards.settings["site"])))
 
 
 def power_dbm(gain: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -128,7 +128,7 @@ def read_instant(shards: ShardSet, episode: int, snapshot: int) -> Instant:
     count = len(arrays["time_s"])
     if not 0 <= snapshot < count:
         raise NotInSet(f"--snapshot: expected 0 to {count - 1} in episode {episode}, got {snapshot}")
-    bodies = tuple(Body(**body) for body in shards.settings["cast"])  # type: ignore[attr-defined]
+    bodies = tuple(Body(**body) for body in shards.settings["cast"])
     return Instant(
         layout=layout_of(shards),
         episode=episode,
@@ -140,8 +140,8 @@ def read_instant(shards: ShardSet, episode: int, snapshot: int) -> Instant:
         velocity_mps=arrays["velocity_mps"][snapshot],
         ues=_ues(arrays, snapshot, bodies),
         camera=captures(arrays, "camera")[snapshot].tobytes(),
-        lidar=captures(arrays, "lidar")[snapshot],  # type: ignore[arg-type]
-        radar=captures(arrays, "radar")[snapshot],  # type: ignore[arg-type]
+        lidar=captures(arrays, "lidar")[snapshot],
+        radar=captures(arrays, "radar")[snapshot],
     )
 
 

@@ -89,7 +89,7 @@ def _lines(instant: Instant, counts: dict[str, object]) -> list[str]:
     site = instant.site
     assert site.carrier_hz
     assert site.bandwidth_hz
-    bodies, blockers = dict(counts["bodies"]), dict(counts["blockers"])  # type: ignore[call-overload]
+    bodies, blockers = dict(counts["bodies"]), dict(counts["blockers"])
     scene = [
         f"{counts['part']} part, t = {instant.time_s:.1f} s",
         f"{site.carrier_hz / 1e9:g} GHz, {site.bandwidth_hz / 1e6:g} MHz",

@@ -48,7 +48,7 @@ def known_limits(shards: ShardSet, layout: Layout, outages: float) -> str:
     site = layout.site
     assert site.bandwidth_hz
     wrap_m = SPEED_OF_LIGHT_MPS * CSI_SUBCARRIERS / site.bandwidth_hz
-    carriers = {str(body["kind"]) for body in shards.settings["cast"] if body["carries_ue"]}  # type: ignore[attr-defined]
+    carriers = {str(body["kind"]) for body in shards.settings["cast"] if body["carries_ue"]}
     lines = [
         "One sector of one city at one carrier; the ground is flat. Test trajectories run on the streets of the "
         "training ones: this is the in-distribution split, unseen streets are not claimed.",

@@ -34,8 +34,8 @@ def test_loaded_part_is_what_the_shards_hold(tmp_path: Path) -> None:
         arrays = shard(seed=episode)
         camera, radar, lidar = (captures(arrays, name) for name in ("camera", "radar", "lidar"))
         np.testing.assert_array_equal(data.camera[row], camera_rgb([jpeg.tobytes() for jpeg in camera]))
-        np.testing.assert_array_equal(data.radar[row], radar_planes(radar, [SITE] * 2))  # type: ignore[arg-type]
-        np.testing.assert_array_equal(data.lidar[row], lidar_planes(lidar, [SITE] * 2))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(data.radar[row], radar_planes(radar, [SITE] * 2))
+        np.testing.assert_array_equal(data.lidar[row], lidar_planes(lidar, [SITE] * 2))
         np.testing.assert_array_equal(data.csi[row], measured_csi(arrays))
         np.testing.assert_array_equal(data.gain[row].real, arrays["csi_gain"][..., 0])
         np.testing.assert_array_equal(data.gain[row].imag, arrays["csi_gain"][..., 1])

@@ -43,9 +43,9 @@ class _Stub(nn.Module):
 
 def _losses(los: Tensor, mask: Tensor, los_logit: float = 0.0, error_m: Tensor | None = None) -> dict[str, float]:
     truth = {"position": torch.zeros(ROWS, STEPS, 2), "los": los}
-    batch = Batch({"frames": ROWS * STEPS}, ROWS, torch.zeros(ROWS, STEPS), mask, truth)  # type: ignore[dict-item]
+    batch = Batch({"frames": ROWS * STEPS}, ROWS, torch.zeros(ROWS, STEPS), mask, truth)
     stub = _Stub(los_logit, torch.zeros(ROWS, STEPS, 2) if error_m is None else error_m)
-    objective = GatedFusionObjective(stub)  # type: ignore[arg-type]
+    objective = GatedFusionObjective(stub)
     return objective([batch], torch.ones(4, 16, dtype=torch.int64), torch.ones(4, 3))[1]
 
 

@@ -99,7 +99,7 @@ def test_every_figure_is_a_number_and_the_graphs_gave_torchs_numbers(manifest: M
     for split, figures in manifest.metrics.items():
         assert isinstance(figures, dict)
         assert all(np.isfinite(value) for value in figures.values()), split
-    assert max(manifest.metrics["parity"].values()) < TOLERANCE  # type: ignore[attr-defined]
+    assert max(manifest.metrics["parity"].values()) < TOLERANCE
 
 
 def test_calibration_is_whole(manifest: Manifest) -> None:

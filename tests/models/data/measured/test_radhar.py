@@ -46,7 +46,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _save(root: Path, **arrays: NDArray[np.generic]) -> None:
-    np.savez(root / "radhar_points_f16.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(root / "radhar_points_f16.npz", **arrays)
 
 
 def _named(recordings: list[Recording], name: str) -> Recording:

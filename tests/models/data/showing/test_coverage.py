@@ -36,7 +36,7 @@ def test_cell_with_too_few_frames_stays_empty() -> None:
 def test_set_is_counted_by_part_and_blocker(tmp_path: Path) -> None:
     figures = counts(gather(small_set(tmp_path, (0, 1, 13, 16)), quiet=True))
     assert (figures["episodes"], figures["snapshots"], figures["frames"]) == (4, 8, 16)
-    parts = dict(figures["parts"])  # type: ignore[call-overload]
+    parts = dict(figures["parts"])
     assert {name: part["frames"] for name, part in parts.items()} == {"train": 8, "val": 4, "test": 4}
     assert parts["test"]["blockers"] == {
         "line of sight": 2, "blocked by building": 2, "blocked by vehicle": 0, "blocked by person": 0,
