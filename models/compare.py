@@ -41,6 +41,12 @@ def load_run(folder: Path) -> tuple[GatedFusion, tuple[str, ...]]:
     return model.eval(), tuple(config["modalities"])
 
 
+def saw_people(folder: Path) -> bool:
+    """Whether a run was trained on RadHAR, so that its activities mean anything."""
+    last = (folder / "log.jsonl").read_text().splitlines()[-1]
+    return "activity" in json.loads(last)["loss"]
+
+
 def finished(runs: Path) -> list[tuple[str, str, Path]]:
     """(name, seed, folder) of every finished run."""
     found = []
@@ -89,9 +95,10 @@ def main(argv: list[str] | None = None) -> int:
         _save(table, args.out)
         for name, seed, folder in tqdm(runs, desc="evaluate", unit="run", disable=quiet):
             model, modalities = load_run(folder)
-            fit_novelty(model, data, modalities)
+            seen = data if saw_people(folder) else Data(data.scene, radhar.by_part(None))
+            fit_novelty(model, seen, modalities)
             table.setdefault(name, {})[seed] = measure(
-                model, fit_calibration(model, data, modalities), data, modalities
+                model, fit_calibration(model, seen, modalities), seen, modalities
             )
             _save(table, args.out)
     print(json.dumps(table) if args.json else markdown(table))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from models.compare import SHOWN, Table, finished, load_run, markdown
+from models.compare import SHOWN, Table, finished, load_run, markdown, saw_people
 from models.systems.gated_fusion import GatedFusion
 
 KEYS = [key for key, _ in SHOWN]
@@ -93,3 +93,11 @@ def test_run_is_loaded_with_the_modalities_that_it_was_trained_on(tmp_path: Path
 def test_table_is_stable(tmp_path: Path) -> None:
     shuffled = dict(reversed(TABLE.items()))
     assert markdown(shuffled) == markdown(TABLE) == markdown(json.loads(json.dumps(TABLE)))
+
+
+def test_run_without_people_is_not_measured_on_them(tmp_path: Path) -> None:
+    for losses, saw in (({"position": 1.0}, False), ({"position": 1.0, "activity": 0.5}, True)):
+        (tmp_path / "log.jsonl").write_text(
+            '{"epoch": 1, "loss": {}}\n' + json.dumps({"epoch": 2, "loss": losses}) + "\n"
+        )
+        assert saw_people(tmp_path) is saw
