@@ -13,7 +13,7 @@ from torch import Tensor
 from models.data.measured import radhar
 from models.data.raytraced.frontend import measure
 from models.data.raytraced_set import RayTracedSet
-from service.contract.labels import MODALITIES
+from service.contract.labels import SCENE_MODALITIES
 from service.contract.tensors import TRAJECTORY_LEN
 from service.normalizers.csi import csi_planes
 from service.normalizers.cues import aoa_profile, distance, gain
@@ -105,12 +105,12 @@ def scene_windows(
         )  # [rows, steps, ..]
 
     inputs: Inputs = dict.fromkeys(("camera", "radar", "lidar", "csi", "aoa", "distance", "gain"))
-    for name in ("camera", "radar", "lidar"):
+    for name in SCENE_MODALITIES:
         if name in modalities:
             inputs[name] = torch.from_numpy(getattr(data, name)[pick]).flatten(0, 1)  # [captures, ...]
     if radio is not None:
         inputs.update({k: torch.from_numpy(v.astype(np.float32)).flatten(0, 2) for k, v in radio.items()})
-    scenes = torch.tensor([[float(name in modalities) for name in MODALITIES[1:]]]).repeat(windows * steps, 1)
+    scenes = torch.tensor([[float(name in modalities) for name in SCENE_MODALITIES]]).repeat(windows * steps, 1)
     inputs["scene_mask"] = scenes
     inputs["csi_mask"] = torch.full((rows * steps, 1), float(radio is not None))
     inputs["scene_index"] = None
@@ -191,7 +191,7 @@ def _drop_modalities(batch: Batch, modalities: tuple[str, ...], rng: np.random.G
     if "csi" in modalities:
         csi_mask[blind.repeat_interleave(len(csi_mask) // len(scene_mask))] = 1.0
     else:
-        there = torch.tensor([float(name in modalities) for name in MODALITIES[1:]])
+        there = torch.tensor([float(name in modalities) for name in SCENE_MODALITIES])
         scene_mask[blind] = there
 
 

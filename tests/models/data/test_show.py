@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.models.data.showing.small_set import need_ray_tracer, small_set
+from tests.models.data.ray_tracer import need_ray_tracer
+from tests.models.data.showing.small_set import small_set
 
 need_ray_tracer()
 
-from models.data.show import main  # noqa: E402
+from models.data.show import main
 
 MAX_BYTES, WIDTH_PX = 400_000, 1800
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import time
@@ -10,14 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from models.data.raytraced.llvm import NoLLVM, find_llvm
+from tests.models.data.ray_tracer import need_ray_tracer
 
-if importlib.util.find_spec("sionna") is None:
-    pytest.skip("no ray tracer: `make raytrace` installs sionna-rt", allow_module_level=True)
-try:
-    find_llvm()
-except NoLLVM as missing:
-    pytest.skip(str(missing), allow_module_level=True)
+need_ray_tracer()
 
 TIMEOUT_S = 300.0
 

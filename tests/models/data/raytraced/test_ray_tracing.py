@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -15,18 +14,13 @@ from numpy.typing import NDArray
 from models.data.build import CAST, main
 from models.data.raytraced.bodies import Body
 from models.data.raytraced.layouts import MUNICH
-from models.data.raytraced.llvm import NoLLVM, find_llvm
 from models.data.raytraced_set import captures, load, measured_csi
 from models.data.shards import Arrays, ShardSet
 from service.normalizers.csi import csi_planes
 from service.normalizers.cues import aoa_profile, distance
+from tests.models.data.ray_tracer import need_ray_tracer
 
-if importlib.util.find_spec("sionna") is None:
-    pytest.skip("no ray tracer: `make raytrace` installs sionna-rt", allow_module_level=True)
-try:
-    find_llvm()
-except NoLLVM as missing:
-    pytest.skip(str(missing), allow_module_level=True)
+need_ray_tracer()
 
 from models.data.raytraced import optics
 from models.data.raytraced.channel import BUILDING, CLEAR, PERSON, VEHICLE, ChannelSolver

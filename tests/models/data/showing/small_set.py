@@ -5,34 +5,21 @@ In the mast frame the car stands at (60, 0), the pedestrian at (80, 25), the tru
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pytest
 import simplejpeg
 
 from models.data.raytraced.bodies import KINDS, Body
 from models.data.raytraced.frontend import measure
 from models.data.raytraced.layouts import MUNICH
-from models.data.raytraced.llvm import NoLLVM, find_llvm
 from models.data.shards import Arrays, ShardSet, ragged
 
 CAST = (Body("car", True), Body("person", True), Body("truck", False))
 WHERE_M = ((60.0, 0.0), (80.0, 25.0), (100.0, -30.0))  # in the mast frame
 CAR, PERSON, TRUCK = range(3)
 SITE = MUNICH.site
-
-
-def need_ray_tracer() -> None:
-    """Skip a module that imports the sensors, whose module also casts the rays."""
-    if importlib.util.find_spec("sionna") is None:
-        pytest.skip("no ray tracer: `make raytrace` installs sionna-rt", allow_module_level=True)
-    try:
-        find_llvm()
-    except NoLLVM as missing:
-        pytest.skip(str(missing), allow_module_level=True)
 
 
 def small_set(folder: Path, episodes: tuple[int, ...] = (0, 13, 16), snapshots: int = 2) -> ShardSet:

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.models.data.showing.small_set import CAR, PERSON, SITE, TRUCK, need_ray_tracer, small_set
+from tests.models.data.ray_tracer import need_ray_tracer
+from tests.models.data.showing.small_set import CAR, PERSON, SITE, TRUCK, small_set
 
 need_ray_tracer()
 
-from models.data.raytraced import optics  # noqa: E402  (casts rays as well, so it needs the ray tracer)
-from models.data.showing.camera_view import boxes_px, project, seen_bodies  # noqa: E402
-from models.data.showing.instant import Instant, read_instant  # noqa: E402
+from models.data.raytraced import optics
+from models.data.showing.camera_view import boxes_px, project, seen_bodies
+from models.data.showing.instant import Instant, read_instant
 
 NO_UE_SEES_THE_MAST = 1  # blocked by a building
 

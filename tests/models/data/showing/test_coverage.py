@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.models.data.showing.small_set import SITE, need_ray_tracer, small_set
+from tests.models.data.ray_tracer import need_ray_tracer
+from tests.models.data.showing.small_set import SITE, small_set
 
 need_ray_tracer()
 
-from models.data.raytraced.frontend import TX_POWER_DBM  # noqa: E402
-from models.data.showing.coverage import GRID_M, cells  # noqa: E402
-from models.data.showing.frames import counts, gather  # noqa: E402
+from models.data.raytraced.frontend import TX_POWER_DBM
+from models.data.showing.coverage import GRID_M, cells
+from models.data.showing.frames import counts, gather
 
 BOUNDS = (-10.0, 10.0, 0.0, 15.0)
 
