@@ -14,17 +14,15 @@ class Kind:
 
     Attributes:
         boxes: the mesh, as a union of boxes.
-        antenna_m: where a UE's antenna sits, in the body's frame.
+        antenna_m: lowest and highest corner, in the body's frame, of the box in which a UE's antenna is somewhere.
         speed_mps: slowest and fastest cruising speed.
         clearance_m: smallest distance of the body's centre line from walls.
-        reflectivity: radar cross section per illuminated area, relative to a brick wall.
     """
 
     boxes: tuple[tuple[float, float, float, float, float, float], ...]
-    antenna_m: tuple[float, float, float]
+    antenna_m: tuple[tuple[float, float, float], tuple[float, float, float]]
     speed_mps: tuple[float, float]
     clearance_m: float
-    reflectivity: float
 
     def mesh(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Vertices `[V, 3]` and triangles `[F, 3]`, normals outwards."""
@@ -49,14 +47,20 @@ class Kind:
         return np.linspace(-1, 1, 2 * count + 1)[1::2] * length, radius
 
 
+_PERSON = (-0.15, 0.15, -0.25, 0.25, 0.0, 1.75)
 KINDS: dict[str, Kind] = {
     "car": Kind(
-        ((-2.2, 2.2, -0.9, 0.9, 0.2, 0.9), (-1.3, 1.0, -0.8, 0.8, 0.9, 1.5)), (-0.4, 0.0, 1.7), (4.0, 14.0), 2.5, 6.0
+        ((-2.2, 2.2, -0.9, 0.9, 0.2, 0.9), (-1.3, 1.0, -0.8, 0.8, 0.9, 1.5)),
+        ((-1.2, -0.5, 1.55), (0.8, 0.5, 1.9)), (4.0, 14.0), 2.5,
     ),
-    "bus": Kind(((-6.0, 6.0, -1.27, 1.27, 0.3, 3.2),), (0.0, 0.0, 3.4), (4.0, 12.0), 3.5, 6.0),
-    "truck": Kind(((-4.5, 4.5, -1.25, 1.25, 0.4, 3.9),), (3.9, 0.0, 4.1), (4.0, 12.0), 3.2, 6.0),
-    "person": Kind(((-0.15, 0.15, -0.25, 0.25, 0.0, 1.75),), (0.4, 0.0, 1.2), (0.6, 1.8), 0.8, 0.3),
-}
+    "bus": Kind(((-6.0, 6.0, -1.27, 1.27, 0.3, 3.2),), ((-5.0, -0.8, 3.25), (5.0, 0.8, 3.7)), (4.0, 12.0), 3.5),
+    "truck": Kind(((-4.5, 4.5, -1.25, 1.25, 0.4, 3.9),), ((-4.0, -0.8, 3.95), (4.0, 0.8, 4.3)), (4.0, 12.0), 3.2),
+    "bicycle": Kind(
+        ((-0.85, 0.85, -0.08, 0.08, 0.0, 0.9), (-0.3, 0.2, -0.22, 0.22, 0.9, 1.7)),
+        ((0.35, -0.1, 1.0), (0.6, 0.1, 1.2)), (2.5, 7.0), 1.2,
+    ),
+    "person": Kind((_PERSON,), ((0.25, -0.25, 0.9), (0.5, 0.25, 1.6)), (0.6, 1.8), 0.8),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

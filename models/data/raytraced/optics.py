@@ -9,6 +9,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from models.data.raytraced.lidar_image import COLUMNS, RINGS, STEP_M, lidar_rays
 from models.data.raytraced.world import CITY, Hits, World
 from service.contract.sites import Site
 
@@ -16,9 +17,6 @@ CAMERA_ROWS, CAMERA_COLS = 160, 320
 CAMERA_HFOV_DEG = 110.0
 CAMERA_PITCH_DEG = -22.0
 _OVERSAMPLE = 2  # rays per pixel and axis
-LIDAR_RINGS, LIDAR_COLS = 44, 256
-LIDAR_HFOV_DEG = 124.0
-_LIDAR_GROUND_M = (16.0, 190.0)  # where the lowest and the highest ring meet the street
 LIDAR_NOISE_M = 0.02
 LIDAR_DROPOUT = 0.02
 
@@ -42,8 +40,24 @@ class Light:
         return cls(sun, 1.1 * (1 - 0.9 * overcast), 0.35 + 0.35 * overcast, rng.uniform(0.75, 1.3), _paint(bodies, rng))
 
 
-def camera_jpeg(world: World, light: Light, rng: np.random.Generator) -> bytes:
-    """A JPEG of 160 x 320 pixels: sun with shadows, sky light, textured walls, shot and read noise."""
+@dataclass(frozen=True)
+class CameraFrame:
+    """What the camera delivers, and the truth of what it shows.
+
+    Attributes:
+        jpeg: a file of 160 x 320 pixels.
+        box_px: int16 `[bodies, 4]` left, top, right, bottom (the last two exclusive) of what can be seen of each body,
+            -1 where that is less than half a pixel.
+        share: float32 `[bodies]` share of the frame that shows the body.
+    """
+
+    jpeg: bytes
+    box_px: NDArray[np.int16]
+    share: NDArray[np.float32]
+
+
+def camera_frame(world: World, light: Light, rng: np.random.Generator) -> CameraFrame:
+    """One frame: sun with shadows, sky light, textured walls, shot and read noise."""
     sensor = world.layout.sensor_m
     directions = _camera_rays(world.layout.site)
     hits = world.cast(sensor, directions)
@@ -64,38 +78,35 @@ def camera_jpeg(world: World, light: Light, rng: np.random.Generator) -> bytes:
     frame = colour.reshape(CAMERA_ROWS, _OVERSAMPLE, CAMERA_COLS, _OVERSAMPLE, 3).mean((1, 3)) * light.exposure
     frame += rng.standard_normal(frame.shape) * (0.008 + 0.015 * np.sqrt(np.clip(frame, 0, 1)))
     pixels = (255 * np.clip(frame, 0, 1) ** (1 / 2.2)).astype(np.uint8)
-    return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=85))
+    jpeg = bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=85))
+    return CameraFrame(jpeg, *_boxes(hits.body, len(world.bodies)))
 
 
-def lidar_sweep(world: World, rng: np.random.Generator) -> NDArray[np.float32]:
-    """One sweep as float32 `[N, 5]`: ENU m, intensity 0..1, ring. Range noise 2 cm, 2 % of the returns lost."""
-    layout = world.layout
-    directions, ring = _lidar_rays(layout.site)
-    hits = world.cast(layout.sensor_m, directions)
-    kept = (hits.distance_m < layout.site.range_max_m) & (rng.random(len(ring)) > LIDAR_DROPOUT)
-    reach = hits.distance_m[kept] + LIDAR_NOISE_M * rng.standard_normal(kept.sum())
-    points = directions[kept] * reach[:, None] + [0.0, 0.0, layout.site.mast_height_m]
-    facing = np.abs((hits.normal[kept] * directions[kept]).sum(1))
-    strength = np.where(hits.body[kept] != CITY, 0.8, np.where(hits.ground[kept], 0.25, 0.5))
-    intensity = np.clip(strength * facing + 0.02 * rng.standard_normal(kept.sum()), 0, 1)
-    return np.column_stack([points, intensity, ring[kept]]).astype(np.float32)
+def lidar_sweep(world: World, rng: np.random.Generator) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+    """Range image `[rings, columns]` in steps of 4 mm and intensity; range noise 2 cm, 2 % of the returns lost."""
+    site = world.layout.site
+    directions = lidar_rays(site)
+    hits = world.cast(world.layout.sensor_m, directions)
+    back = (hits.distance_m < site.range_max_m) & (rng.random(len(directions)) > LIDAR_DROPOUT)
+    reach = np.where(back, hits.distance_m, 0.0) + LIDAR_NOISE_M * rng.standard_normal(len(directions))
+    facing = np.abs((hits.normal * directions).sum(1))
+    strength = np.where(hits.body != CITY, 0.8, np.where(hits.ground, 0.25, 0.5))
+    intensity = np.clip(strength * facing + 0.02 * rng.standard_normal(len(directions)), 0, 1)
+    steps = np.where(back, np.rint(reach / STEP_M), 0).astype(np.uint16)
+    shape = (RINGS, COLUMNS)
+    return steps.reshape(shape), np.where(back, np.rint(255 * intensity), 0).astype(np.uint8).reshape(shape)
 
 
-def fan(site: Site, azimuth_rad: NDArray[np.float64], elevation_rad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit vectors in ENU for every elevation and azimuth (left of the boresight), `[elevations * azimuths, 3]`."""
-    e, a = np.meshgrid(elevation_rad, site.boresight_rad + azimuth_rad, indexing="ij")
-    return np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], -1).reshape(-1, 3)
-
-
-def ground_rings(site: Site, near_m: float, far_m: float, count: int) -> NDArray[np.float64]:
-    """Elevations in rad whose rays meet flat ground at equally spaced distances."""
-    return -np.arctan2(site.mast_height_m, np.linspace(near_m, far_m, count))
-
-
-def _lidar_rays(site: Site) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    half = math.radians(LIDAR_HFOV_DEG / 2)
-    rings = ground_rings(site, *_LIDAR_GROUND_M, LIDAR_RINGS)
-    return fan(site, np.linspace(half, -half, LIDAR_COLS), rings), np.repeat(np.arange(LIDAR_RINGS), LIDAR_COLS)
+def _boxes(body: NDArray[np.int64], bodies: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """Boxes and shares of the bodies from the one that each ray of the camera met first."""
+    image = body.reshape(CAMERA_ROWS * _OVERSAMPLE, CAMERA_COLS * _OVERSAMPLE)
+    count = np.bincount(body[body != CITY], minlength=bodies)
+    box = np.full((bodies, 4), -1, np.int16)
+    for index in np.flatnonzero(count >= _OVERSAMPLE):
+        rows, cols = np.nonzero(image == index)
+        low, high = (cols.min(), rows.min()), (cols.max(), rows.max())
+        box[index] = [v // _OVERSAMPLE for v in low] + [v // _OVERSAMPLE + 1 for v in high]
+    return box, (np.where(count >= _OVERSAMPLE, count, 0) / body.size).astype(np.float32)
 
 
 def _camera_rays(site: Site) -> NDArray[np.float64]:

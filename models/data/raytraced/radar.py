@@ -1,88 +1,134 @@
-"""A monostatic FMCW radar at the mast: the radar equation on the same geometry, then cells, noise and detection.
+"""A monostatic FMCW radar at the mast: echoes by the radar equation, cells, noise, and detection.
 
-Every ray of a dense fan stands for a patch of surface of cross section `reflectivity * cos(incidence) * R^2`, so the
-radar equation, `sigma / R^4`, gives an echo in proportion to `reflectivity * cos(incidence) / R^2`. All rays count
-alike: they are evenly spaced on flat ground, not in solid angle, which makes far targets stronger than a real radar
-would see them. Echoes add up in cells of range, azimuth and Doppler, exponential noise joins them, and cells above a
-fixed threshold become detections.
+The transmit beam is steered over the field in `DWELLS` steps from left to right; the receiving beams that look there
+are formed digitally. The world stands still during a scan. A horizontal row of elements measures the direction cosine
+to the left, sin(azimuth) cos(elevation), so this is what the azimuth axis means.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.raytraced.bodies import KINDS
-from models.data.raytraced.optics import fan, ground_rings
-from models.data.raytraced.world import CITY, World
+from models.data.raytraced.radar_cube import (
+    AZIMUTHS,
+    DOPPLER_MPS,
+    DOPPLERS,
+    RANGE_M,
+    RANGES,
+    ROW_GAP,
+    UP_LOWEST,
+    Cube,
+    azimuth_cell,
+    cube_of,
+)
+from models.data.raytraced.radar_echoes import BLANK_M, HALF_FIELD_DEG, echoes_of
+from models.data.raytraced.world import World
+from service.contract.sites import Site
 
-RINGS, COLS, HFOV_DEG = 72, 384, 124.0
-RANGE_M, DOPPLER_MPS = 1.5, 0.5  # cell sizes
-AZIMUTH_CELLS = 128
-_REFERENCE_SNR_DB = 46.0  # of a cell-filling brick wall, face on, at `_REFERENCE_M`
-_REFERENCE_M = 100.0
-THRESHOLD_DB = 13.0
-_GROUND_REFLECTIVITY = 0.01  # asphalt at grazing incidence scatters most of the power away
-MOST_DETECTIONS = 768  # a real radar's list is bounded too: the strongest, movers first
-MOVING_MPS = 0.4
+FALSE_ALARM = 1e-6  # probability that noise alone lifts a cell over the threshold
+THRESHOLD = -math.log(FALSE_ALARM)  # of power over noise, which is exponentially distributed; 11.4 dB
+MOST_DETECTIONS = 768  # a real radar's list is bounded too: if it is full, movers go first, then the strongest
+MOVING_MPS = 0.5
+DWELLS = 16
+MAP_STEP_DB = 0.5
+_FIELD = math.sin(math.radians(HALF_FIELD_DEG))  # largest direction cosine that the beam is steered to
 
 
-def radar_scan(world: World, velocity_mps: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float32]:
-    """One scan as float32 `[N, 6]`: time s, ENU m, radial speed m/s (positive: away), SNR dB.
+@dataclass(frozen=True)
+class RadarScan:
+    """What the radar reports of one scan.
+
+    Attributes:
+        detections: float32 `[N, 6]` time s, ENU m, radial speed m/s (positive: away), SNR dB; at most
+            `MOST_DETECTIONS`.
+        range_azimuth: uint8 `[RANGES, AZIMUTHS]` power over noise of the strongest Doppler cell in steps of 0.5 dB,
+            from right to left; noise level and less is 0, and so is what lies outside the field.
+        range_doppler: uint8 `[RANGES, DOPPLERS]` likewise, of the strongest azimuth cell; standing still is column
+            `DOPPLERS / 2`, and what moves away lies right of it.
+    """
+
+    detections: NDArray[np.float32]
+    range_azimuth: NDArray[np.uint8]
+    range_doppler: NDArray[np.uint8]
+
+
+def radar_scan(world: World, velocity_mps: NDArray[np.float64], rng: np.random.Generator) -> RadarScan:
+    """One scan of the world as it stands.
 
     Args:
         velocity_mps: `[bodies, 2]` east, north.
     """
-    site = world.layout.site
-    half = math.radians(HFOV_DEG / 2)
-    azimuth = np.linspace(half, -half, COLS)
-    directions = fan(site, azimuth, ground_rings(site, 16.0, site.range_max_m, RINGS))
-    hits = world.cast(world.layout.sensor_m, directions)
-    seen = hits.distance_m < site.range_max_m
-    reach, way, body = hits.distance_m[seen], directions[seen], hits.body[seen]
-    facing = np.abs((hits.normal[seen] * way).sum(1))
-    reflectivity = np.array([KINDS[b.kind].reflectivity for b in world.bodies] + [1.0])[body]  # CITY = -1: the last
-    reflectivity[hits.ground[seen]] = _GROUND_REFLECTIVITY
-    speed = np.vstack([velocity_mps, [0.0, 0.0]])[body]
-    radial = (speed * way[:, :2]).sum(1)
-    echo = 10 ** (_REFERENCE_SNR_DB / 10) * reflectivity * facing * (_REFERENCE_M / reach) ** 2 / 8
+    return report(cube_of(echoes_of(world, velocity_mps, rng), rng), world.layout.site, rng)
 
-    left = np.tile(azimuth, RINGS)[seen]
-    cells = np.stack(
-        [
-            reach / RANGE_M,
-            (left + half) / (2 * half) * (AZIMUTH_CELLS - 1e-6),
-            (np.clip(radial, -site.velocity_max_mps, site.velocity_max_mps) + site.velocity_max_mps) / DOPPLER_MPS,
-        ]
-    ).astype(np.int64)
-    _, cell, inverse = np.unique(cells, axis=1, return_index=True, return_inverse=True)
-    count = len(cell)
-    power = np.bincount(inverse, echo, count)
-    mean = [np.bincount(inverse, echo * v, count) / power for v in (reach, left, np.arcsin(way[:, 2]), radial)]
-    snr = power + rng.exponential(1.0, count)
-    found = snr > 10 ** (THRESHOLD_DB / 10)
-    snr_db = 10 * np.log10(snr[found])
-    sharp = 1 / np.sqrt(2 * snr[found])  # Cramer-Rao: errors shrink with the root of the SNR
-    reach_m = mean[0][found] + RANGE_M * sharp * rng.standard_normal(found.sum())
-    azimuth_rad = mean[1][found] + math.radians(1.5) * sharp * rng.standard_normal(found.sum())
-    elevation_rad = mean[2][found] + math.radians(2.0) * sharp * rng.standard_normal(found.sum())
-    radial_mps = mean[3][found] + DOPPLER_MPS * sharp * rng.standard_normal(found.sum())
-    flat = site.boresight_rad + azimuth_rad
-    time_s = (half - azimuth_rad) / (2 * half) * site.radar_window_s  # the beam sweeps from left to right
-    detections = np.column_stack(
-        [
-            np.clip(time_s, 0, site.radar_window_s),
-            reach_m * np.cos(elevation_rad) * np.cos(flat),
-            reach_m * np.cos(elevation_rad) * np.sin(flat),
-            reach_m * np.sin(elevation_rad) + site.mast_height_m,
-            radial_mps,
-            snr_db,
-        ]
+
+def report(cube: Cube, site: Site, rng: np.random.Generator) -> RadarScan:
+    """What the radar of a site makes of its cells; `rng` draws the noise of the upper row."""
+    power = cube.lower.real**2 + cube.lower.imag**2
+    power[: math.ceil(BLANK_M / RANGE_M)] = 0
+    edge = math.ceil(float(azimuth_cell(np.array(-_FIELD))))
+    power[:, :, :edge] = power[:, :, AZIMUTHS - edge :] = 0
+    return RadarScan(
+        detections=_detections(power, cube, site, rng),
+        range_azimuth=_steps(power.max(1)),
+        range_doppler=_steps(power.max(2)),
     )
-    rank = np.lexsort((-snr_db, np.abs(radial_mps) < MOVING_MPS))[:MOST_DETECTIONS]
+
+
+def _steps(power: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.clip(np.rint(10 * np.log10(np.maximum(power, 1)) / MAP_STEP_DB), 0, 255).astype(np.uint8)
+
+
+def _detections(power: NDArray[np.float32], cube: Cube, site: Site, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Peaks over the threshold, their places between the cells and their elevations."""
+    peak = _peaks(power)
+    reach, doppler, column = (cell + _between(power, peak, axis) for axis, cell in enumerate(peak))
+    reach_m = (reach + 0.5) * RANGE_M
+    speed_mps = (doppler - DOPPLERS / 2) * DOPPLER_MPS
+    left = (column + 0.5) * 2 / AZIMUTHS - 1
+    noise = rng.standard_normal((2, len(left))) / math.sqrt(2)
+    phase = np.angle((cube.upper[peak] + noise[0] + 1j * noise[1]) * cube.lower[peak].conj())
+    up = UP_LOWEST + np.mod(phase / (2 * math.pi * ROW_GAP) - UP_LOWEST, 1 / ROW_GAP)
+    up = np.clip(up, -0.999, 0.999)
+    side = np.sqrt(1 - up**2)  # what elevation leaves for left and forward
+    left = np.clip(left, -side, side)
+    place = site.to_enu(np.stack([np.sqrt(side**2 - left**2), left, up], 1) * reach_m[:, None])
+    dwell = np.clip(np.floor((_FIELD - left) / (2 * _FIELD) * DWELLS), 0, DWELLS - 1)
+    snr_db = 10 * np.log10(power[peak])
+    detections = np.column_stack(
+        [dwell / DWELLS * site.radar_window_s, place + np.array([0.0, 0.0, site.mast_height_m]), speed_mps, snr_db]
+    )
+    rank = np.lexsort((-snr_db, np.abs(speed_mps) < MOVING_MPS))[:MOST_DETECTIONS]
     return detections[np.sort(rank)].astype(np.float32)
 
 
-assert CITY == -1  # `radar_scan` indexes the last row with it
+_Cells = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _peaks(power: NDArray[np.float32]) -> _Cells:
+    """Cells above the threshold and above all their 26 neighbours; Doppler and azimuth axes are rings."""
+    r, d, a = np.nonzero(power > THRESHOLD)
+    for dr in (0, -1, 1):
+        for dd in (0, -1, 1):
+            for da in (0, -1, 1):
+                if (dr, dd, da) != (0, 0, 0):
+                    beside = power[np.clip(r + dr, 0, RANGES - 1), (d + dd) % DOPPLERS, (a + da) % AZIMUTHS]
+                    outside = (r + dr < 0) | (r + dr >= RANGES)
+                    top = (power[r, d, a] > beside) | outside
+                    r, d, a = r[top], d[top], a[top]
+    return r, d, a
+
+
+def _between(power: NDArray[np.float32], peak: _Cells, axis: int) -> NDArray[np.float64]:
+    """Where between its neighbours a peak lies, in cells from its own, by a parabola through the three levels in dB."""
+    level = []
+    for step in (-1, 0, 1):
+        cell = list(peak)
+        cell[axis] = (peak[axis] + step) % power.shape[axis]
+        level.append(np.log(np.maximum(power[tuple(cell)], 1.0)).astype(np.float64))
+    below, here, above = level
+    curve = 2 * here - below - above
+    return np.asarray(np.clip((above - below) / (2 * np.maximum(curve, 1e-9)), -0.5, 0.5))

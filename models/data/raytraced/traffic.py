@@ -11,6 +11,8 @@ from models.data.raytraced.bodies import KINDS, Body, Kind
 from models.data.raytraced.streets import GRID_M, Streets
 
 _TRIES = 60  # routes tried for one body before it stays away
+_AWAY = 0.3  # share of the bodies without UE that an episode leaves out, so that the density of blockers varies
+_WAITING = 0.15  # share of the vehicles that stand: at lights, in a queue
 
 
 @dataclass(frozen=True)
@@ -21,43 +23,47 @@ class Episode:
         pose: float64 `[K, bodies, 3]` east m, north m, heading counter-clockwise from east in rad.
         velocity_mps: float64 `[K, bodies, 2]` east, north.
         present: bool `[bodies]`.
+        antenna_m: float64 `[K, UEs, 3]` ENU of the antenna that each UE-carrying body holds.
     """
 
     pose: NDArray[np.float64]
     velocity_mps: NDArray[np.float64]
     present: NDArray[np.bool_]
-
-    def antenna_m(self, cast: tuple[Body, ...]) -> NDArray[np.float64]:
-        """ENU of the antenna that each UE-carrying body holds, `[K, UEs, 3]`."""
-        index = [i for i, body in enumerate(cast) if body.carries_ue]
-        local = np.array([KINDS[cast[i].kind].antenna_m for i in index])
-        pose = self.pose[:, index]
-        c, s = np.cos(pose[..., 2]), np.sin(pose[..., 2])
-        x = pose[..., 0] + c * local[:, 0] - s * local[:, 1]
-        y = pose[..., 1] + s * local[:, 0] + c * local[:, 1]
-        return np.stack([x, y, np.broadcast_to(local[:, 2], x.shape)], -1)
+    antenna_m: NDArray[np.float64]
 
 
 def simulate(
-    cast: tuple[Body, ...], streets: Streets, time_s: NDArray[np.float64], rng: np.random.Generator
+    cast: tuple[Body, ...],
+    streets: Streets,
+    zone: int | None,
+    time_s: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> Episode:
     """Routes and poses for every body, none inside a wall or another body at any snapshot.
 
-    Bodies that carry no UE are each absent with probability 0.3, so that the density of blockers varies. Raises
-    `RuntimeError` where a UE-carrying body finds no room.
+    UEs keep to one zone with their antennas; other bodies go everywhere. A body that finds no room stays away.
+
+    Args:
+        zone: of `zones`, where the UEs are; None for an empty scene without UEs.
+        time_s: `[K]` instants, rising from 0.
     """
     count = len(cast)
     pose = np.zeros((len(time_s), count, 3))
     velocity = np.zeros((len(time_s), count, 2))
     present = np.zeros(count, bool)
+    held = np.array([rng.uniform(*KINDS[body.kind].antenna_m) for body in cast])
+    within = None if zone is None else streets.zone == zone
     taken: list[tuple[NDArray[np.float64], float]] = []  # discs [K, n, 2] and their radius
     for index in np.argsort([-KINDS[b.kind].clearance_m for b in cast], kind="stable"):  # the bulky first
         body, kind = cast[index], KINDS[cast[index].kind]
-        if not body.carries_ue and rng.random() < 0.3:
+        if zone is None if body.carries_ue else rng.random() < _AWAY:
             continue
         for _ in range(_TRIES):
-            travel = _travel(body, kind, streets, time_s, rng)
+            travel = _travel(body, kind, streets, time_s, within if body.carries_ue else None, rng)
             if travel is None:
+                continue
+            antenna = _antenna(travel[0], held[index], streets)
+            if body.carries_ue and (streets.at(streets.zone, antenna[:, :2]) != zone).any():
                 continue
             discs = _discs(kind, travel[0])
             if not any(_touch(discs, other) for other in taken):
@@ -65,37 +71,49 @@ def simulate(
                 present[index] = True
                 taken.append(discs)
                 break
-        if body.carries_ue and not present[index]:
-            raise RuntimeError(f"no room on the streets for body {index} ({body.kind}) after {_TRIES} routes")
-    return Episode(pose, velocity, present)
+    carriers = [i for i, body in enumerate(cast) if body.carries_ue]
+    antennas = np.stack([_antenna(pose[:, i], held[i], streets) for i in carriers], 1)
+    return Episode(pose, velocity, present, antennas)
+
+
+def _antenna(pose: NDArray[np.float64], held: NDArray[np.float64], streets: Streets) -> NDArray[np.float64]:
+    c, s = np.cos(pose[:, 2]), np.sin(pose[:, 2])
+    x = pose[:, 0] + c * held[0] - s * held[1]
+    y = pose[:, 1] + s * held[0] + c * held[1]
+    return np.stack([x, y, held[2] + streets.ground_at(pose[:, :2])], -1)
 
 
 def _travel(
-    body: Body, kind: Kind, streets: Streets, time_s: NDArray[np.float64], rng: np.random.Generator
+    body: Body,
+    kind: Kind,
+    streets: Streets,
+    time_s: NDArray[np.float64],
+    within: NDArray[np.bool_] | None,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     clearance = 1.6 if body.parked else kind.clearance_m
-    route = streets.route(rng, clearance)
+    stands = body.parked or (kind.clearance_m > 1.5 and rng.random() < _WAITING)
+    speed = 0.0 if stands else rng.uniform(*kind.speed_mps)
+    span = float(time_s[-1])
+    length = 4.0 + speed * span
+    route = streets.route(rng, clearance, length, within)
     if route is None:
         return None
-    speed = 0.0 if body.parked else rng.uniform(*kind.speed_mps)
     step = np.hypot(*np.diff(route, axis=0).T)
     along = np.concatenate([[0.0], np.cumsum(step)])
-    span = time_s[-1] - time_s[0]
-    if along[-1] < speed * span + 4.0:
+    if along[-1] < length:  # smoothing cuts corners
         return None
     start = rng.uniform(2.0, along[-1] - speed * span - 2.0)
-    place = start + speed * (time_s - time_s[0])
+    place = start + speed * time_s
     at = np.stack([np.interp(place, along, route[:, i]) for i in (0, 1)], 1)
     ahead, behind = (
         np.stack([np.interp(place + d, along, route[:, i]) for i in (0, 1)], 1) for d in (1.5 * GRID_M, -1.5 * GRID_M)
     )
     tangent = ahead - behind
     heading = np.arctan2(tangent[:, 1], tangent[:, 0])
-    if body.parked:
-        heading[:] = heading[0]
     pose = np.column_stack([at, heading])
     edge, radius = _discs(kind, pose)
-    if (streets.clearance_at(edge.reshape(-1, 2)) < radius).any():
+    if (streets.at(streets.clearance_m, edge.reshape(-1, 2)) < radius).any():
         return None
     return pose, speed * np.stack([np.cos(heading), np.sin(heading)], 1)
 
