@@ -47,7 +47,7 @@ COLUMNS: dict[str, Column] = {
     "ue_position_m": Column("float32", ("K", "U", 3), "m", "truth: antenna position"),
     "ue_velocity_mps": Column("float32", ("K", "U", 2), "m/s", "truth: east and north velocity"),
     "blocker": Column("uint8", ("K", "U"), "", "what the direct path meets first: 0 nothing (line of sight), "
-                      "1 a building, 2 a vehicle, 3 a person"),
+                      "1 a building, 2 a vehicle, 3 a person; means nothing where there is no UE"),
     "zone": Column("uint8", ("K", "U"), "", "ground under the UE, see `raytraced.zones`"),
     "box_px": Column("int16", ("K", "U", 4), "pixel", "left, top, right, bottom of the carrying body's visible part in "
                      "the camera frame, right and bottom exclusive; -1 where it cannot be seen"),

@@ -44,7 +44,11 @@ class ChannelSolver:
         self._solver = rt.PathSolver()
 
     def solve(
-        self, antenna_m: NDArray[np.float64], velocity_mps: NDArray[np.float64], body_velocity_mps: NDArray[np.float64]
+        self,
+        antenna_m: NDArray[np.float64],
+        there: NDArray[np.bool_],
+        velocity_mps: NDArray[np.float64],
+        body_velocity_mps: NDArray[np.float64],
     ) -> tuple[Paths, NDArray[np.uint8]]:
         """Paths to U UEs, one link each, at every band, and what blocks the direct ones, uint8 `[U]`.
 
@@ -54,15 +58,16 @@ class ChannelSolver:
 
         Args:
             antenna_m: `[U, 3]` ENU.
+            there: bool `[U]`; a UE that is not has no paths.
             velocity_mps: `[U, 2]` of the UEs; `body_velocity_mps` `[bodies, 2]` of what may reflect, east and north.
         """
         blocker = self._blockers(antenna_m)
         velocities = velocity_mps, np.vstack([body_velocity_mps, [0.0, 0.0]])  # the city, -1, stands still
-        everyone = np.arange(len(antenna_m))
-        found = [self._trace(antenna_m, everyone, velocities, diffuse=False)]
-        hidden = everyone[blocker != CLEAR]
-        if len(hidden):
-            found.append(self._trace(antenna_m, hidden, velocities, diffuse=True))
+        hidden = there & (blocker != CLEAR)
+        found = [
+            self._trace(antenna_m, np.flatnonzero(links), velocities, diffuse) if links.any() else _Traced.none()
+            for links, diffuse in ((there, False), (hidden, True))
+        ]
         owner = np.concatenate([part.owner for part in found])
         paths = [np.concatenate(columns) for columns in zip(*(part.columns for part in found), strict=True)]
         order = np.lexsort((paths[1], owner))  # by link, then by delay

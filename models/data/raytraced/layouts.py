@@ -1,8 +1,8 @@
 """Where base stations stand: a layout of sionna-rt, a mast in it, and the sector that the mast serves.
 
 The first mast, in Munich, stands on a roof. The others were chosen among some 600 places a city beside a facade of 10
-to 30 m: those that serve much connected street of which about 60 % is in line of sight. The scenes carry no georeference:
-the WGS 84 origins are the true places to within some 100 m.
+to 30 m: those that serve much connected street of which about 60 % is in line of sight. The scenes carry no
+georeference: the WGS 84 origins are the true places to within some 100 m.
 """
 
 from __future__ import annotations

@@ -51,13 +51,6 @@ class Paths:
         """Number of links."""
         return len(self.offset) - 1
 
-    def without(self, silent: NDArray[np.bool_]) -> Paths:
-        """Without the paths of the links that are `silent` `[L]`; the links stay, in outage."""
-        counts = np.diff(self.offset)
-        kept = ~np.repeat(silent, counts)
-        rest = {f.name: getattr(self, f.name)[kept] for f in fields(self) if f.name != "offset"}
-        return Paths(np.concatenate([[0], np.cumsum(np.where(silent, 0, counts))]).astype(np.int64), **rest)
-
     def columns(self) -> Arrays:
         """The columns `path_*` of a shard."""
         plain = {f"path_{f.name}": getattr(self, f.name) for f in fields(self)}

@@ -58,6 +58,7 @@ class Recorder:
         traffic = simulate(self._cast, self.streets, _ZONE.get(purpose), self._time_s, traffic_rng)
         light = Light.draw(len(self._cast), light_rng)
         cameras, lidars, radars, paths = [], [], [], []
+        there = traffic.present[self._carriers]
         blocker = np.zeros((len(self._time_s), len(self._carriers)), np.uint8)
         for k in range(len(self._time_s)):
             ground_m = self.streets.ground_at(traffic.pose[k, :, :2])
@@ -66,8 +67,8 @@ class Recorder:
             lidars.append(lidar_sweep(self.world, sensor_rng))
             radars.append(radar_scan(self.world, traffic.velocity_mps[k], sensor_rng))
             velocity = traffic.velocity_mps[k]
-            links, blocker[k] = self._solver.solve(traffic.antenna_m[k], velocity[self._carriers], velocity)
-            paths.append(links.without(~traffic.present[self._carriers]))
+            links, blocker[k] = self._solver.solve(traffic.antenna_m[k], there, velocity[self._carriers], velocity)
+            paths.append(links)
         return {
             "time_s": self._time_s,
             **self._truth(traffic, blocker, cameras),

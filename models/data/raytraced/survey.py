@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ from models.data.raytraced.zones import zones_of
 
 _MARGIN_M = 20.0  # of the height map around the served sector
 _ABOVE_M = 600.0  # where the rays from above start
+_PROBES_M = np.array([-0.49, 0.0, 0.49]) * GRID_M  # where in a cell, along each axis, a ray comes down
 _ANTENNA_M = 1.5  # height over ground of the UE that a cell's line of sight is told for
 
 
@@ -27,10 +29,13 @@ def survey(world: World, seed: int) -> Streets:
     half = np.ceil(layout.range_m[1] + _MARGIN_M)
     axis = np.arange(-half, half, GRID_M) + GRID_M / 2
     x, y = np.meshgrid(axis, axis)
-    top = layout.to_scene(np.stack([x.ravel(), y.ravel(), np.full(x.size, _ABOVE_M)], 1))
-    hits = world.cast(top, np.broadcast_to([0.0, 0.0, -1.0], top.shape))
-    height = (_ABOVE_M - hits.distance_m).reshape(x.shape)
-    street = hits.ground.reshape(x.shape)
+    height = np.full(x.shape, -np.inf)
+    street = np.ones(x.shape, bool)
+    for east, north in itertools.product(_PROBES_M, _PROBES_M):  # a cell is street where all of it is
+        top = layout.to_scene(np.stack([x + east, y + north, np.full(x.shape, _ABOVE_M)], -1).reshape(-1, 3))
+        hits = world.cast(top, np.broadcast_to([0.0, 0.0, -1.0], top.shape))
+        height = np.maximum(height, (_ABOVE_M - hits.distance_m).reshape(x.shape))
+        street &= hits.ground.reshape(x.shape)
     off = np.abs((np.arctan2(y, x) - layout.site.boresight_rad + math.pi) % (2 * math.pi) - math.pi)
     distance = np.hypot(x, y)
     sector = (off <= math.radians(layout.sector_deg)) & (distance >= layout.range_m[0])
