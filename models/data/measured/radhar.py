@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.measured.files import BadFile, read_arrays
+from models.data.measured.samples import Column, MeasuredSet, Samples
+from service.contract.captures import RADAR_COLUMNS
 from service.contract.labels import ACTIVITIES
 from service.contract.sites import Site
 
@@ -71,6 +74,7 @@ def load(root: Path, validation_share: float = 0.15) -> list[Recording]:
 
     Raises:
         FileNotFoundError: neither layout is there.
+        BadFile: a file is not what it should be.
     """
     packed = root / "radhar_points_f16.npz"
     files = _packed(packed) if packed.exists() else _original(root)
@@ -92,6 +96,18 @@ def by_part(root: Path | None) -> dict[str, list[Recording]]:
     return {part: [r for r in recordings if r.part == part] for part in ("train", "val", "test")}
 
 
+def read(folder: Path, part: str) -> Samples:
+    """The published windows of one part, file by file."""
+    recordings = by_part(folder)[part]
+    windows = [(recording, index) for recording in recordings for index in range(recording.windows)]
+    return Samples(
+        part,
+        {"radar": [recording.window(index) for recording, index in windows]},
+        {"activity": np.array([recording.activity for recording, _ in windows], np.int64)},
+        np.array([recording.name for recording, _ in windows]),
+    )
+
+
 def _recording(
     name: str, activity: int, part: str, frame: NDArray[np.int64], columns: NDArray[np.float32]
 ) -> Recording:
@@ -107,11 +123,23 @@ _File = tuple[str, str, bool, NDArray[np.int64], NDArray[np.float32]]
 
 
 def _packed(path: Path) -> list[_File]:
-    with np.load(path, allow_pickle=False) as data:
-        points, frame, file_id = data["points"].astype(np.float32), data["frame"].astype(np.int64), data["file_id"]
-        names, split, y, classes = (data[key] for key in ("names", "split", "y", "classes"))
+    arrays = read_arrays(
+        path,
+        {
+            "points": ("float16", ("points", 5)),
+            "frame": ("int32", ("points",)),
+            "file_id": ("int16", ("points",)),
+            "names": ("str", ("files",)),
+            "split": ("str", ("files",)),
+            "y": ("uint8", ("files",)),
+            "classes": ("str", (len(ACTIVITIES),)),
+        },
+        SOURCE,
+    )
+    points, frame, file_id = arrays["points"].astype(np.float32), arrays["frame"].astype(np.int64), arrays["file_id"]
+    names, split, y, classes = (arrays[key] for key in ("names", "split", "y", "classes"))
     if tuple(classes) != ACTIVITIES:
-        raise ValueError(f"{path}: expected classes {list(ACTIVITIES)}, got {list(classes)}")
+        raise BadFile(f"{path}: expected classes {list(ACTIVITIES)}, got {list(classes)}")
     order = np.argsort(file_id, kind="stable")
     bounds = np.searchsorted(file_id[order], np.arange(len(names) + 1))
     found = []
@@ -141,3 +169,28 @@ def _original(root: Path) -> list[_File]:
         name = str(path.relative_to(root))
         found.append((name, path.parent.name, path.parts[-3] == "Test", frame, columns.astype(np.float32)))
     return found
+
+
+SET = MeasuredSet(
+    name="radhar",
+    about="Point clouds of a mmWave radar in a room: five activities, a file of some 20 s each.",
+    folder="radhar",
+    inputs={
+        "radar": Column("float32", ("points", RADAR_COLUMNS), "s, m, m, m, m/s, 1", "detections of a window: time, "
+                        "x (forward), y, z, radial speed, intensity"),
+    },
+    labels={"activity": Column("int64", (), "", "what the person does", ACTIVITIES)},
+    parts=("train", "val", "test"),
+    read=read,
+    protocol="The authors' files for training and test, in windows of 60 frames (2 s), 10 frames apart. Every seventh "
+    "training file of an activity is our validation.",
+    figure="accuracy over windows. Theirs 0.92, OG-PCL 0.9175 at 0.83 M parameters, both on the whole set. On a subset "
+    "of 186 files ExtraTrees over simple statistics give **0.9745** (computed here)",
+    licence=LICENCE,
+    source=SOURCE.removeprefix("RadHAR, "),
+    use="train",
+    limits=(
+        "One room. The split is by file: the files do not say who is in them, so the same people may be in both parts.",
+        "The subset is saturated: it proves the modality, not the model.",
+    ),
+)  # fmt: skip

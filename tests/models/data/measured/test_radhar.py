@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,13 @@ import pytest
 from numpy.typing import NDArray
 
 from models.data.measured import radhar
+from models.data.measured.files import BadFile
 from models.data.measured.radhar import Recording, by_part, load
 from service.contract.captures import RADAR_COLUMNS
 from service.contract.labels import ACTIVITIES
+from tests.models.data.measured.shared import measured
 from tests.models.radhar_files import each_file, points, text, write_original
 
-SHARED = Path(os.environ.get("CELLSENSE_SHARED_DATA") or Path(__file__).parents[5] / "shared" / "data")
 FILES = {"Train": 14, "Test": 3}  # of each activity
 
 
@@ -39,7 +39,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file_id=np.concatenate([np.full(len(parts[i][0]), i) for i in mixed]).astype(np.int16),
         names=np.array([name for _, _, name, _ in files]),
         split=np.array([split for split, _, _, _ in files]),
-        y=np.array([ACTIVITIES.index(activity) for _, activity, _, _ in files]),
+        y=np.array([ACTIVITIES.index(activity) for _, activity, _, _ in files], np.uint8),
         classes=np.array(ACTIVITIES),
     )
     return root
@@ -144,19 +144,32 @@ def test_other_classes_are_refused(tmp_path: Path) -> None:
         file_id=np.zeros(1, np.int16),
         names=names,
         split=np.array(["Train"]),
-        y=np.zeros(1, int),
+        y=np.zeros(1, np.uint8),
         classes=np.array(ACTIVITIES[::-1]),
     )
     with pytest.raises(ValueError, match="expected classes"):
         load(tmp_path)
 
 
+def test_samples_are_the_windows_of_a_part(packed: Path) -> None:
+    val = radhar.SET.load(packed, "val")
+    recordings = by_part(packed)["val"]
+    assert len(val) == sum(recording.windows for recording in recordings) == 30
+    assert val.group.tolist() == [recording.name for recording in recordings for _ in range(3)]
+    assert val.labels["activity"].tolist() == [recording.activity for recording in recordings for _ in range(3)]
+    np.testing.assert_array_equal(val.inputs["radar"][4], recordings[1].window(1))
+
+
+def test_short_archive_is_named(packed: Path, tmp_path: Path) -> None:
+    path = tmp_path / "radhar_points_f16.npz"
+    path.write_bytes((packed / path.name).read_bytes()[:-100])
+    with pytest.raises(BadFile, match=r"radhar_points_f16\.npz: expected a NumPy archive"):
+        radhar.SET.load(tmp_path, "test")
+
+
 @pytest.fixture(scope="module")
 def real() -> list[Recording]:
-    root = SHARED / "radhar"
-    if not root.is_dir():
-        pytest.skip(f"no measured data: {root} is not there; set CELLSENSE_SHARED_DATA to the folder that has radhar/")
-    return load(root)
+    return load(measured("radhar"))
 
 
 def test_real_set_has_the_windows_that_its_readme_counts(real: list[Recording]) -> None:
