@@ -22,7 +22,7 @@ class Streets:
     Attributes:
         clearance_m: float `[rows, cols]` distance of a cell from the nearest wall, 0 outside the sector.
         west_south_m: ENU of the grid's south-west corner.
-        height_m: float `[rows, cols]` ENU height of whatever stands there.
+        height_m: float `[rows, cols]` ENU height of the highest thing in the cell.
         ground_m: float `[rows, cols]` ENU height of the ground, under buildings that of the nearest street.
         blocked: bool `[rows, cols]` ground that buildings hide from the mast.
         zone: uint8 `[rows, cols]`, see `zones`.

@@ -53,6 +53,11 @@ def test_discs_cover_the_footprint_and_little_more(kind: Kind) -> None:
 
 @each_kind
 def test_antenna_is_outside_of_the_body_that_carries_it(kind: Kind) -> None:
-    x, y, z = kind.antenna_m
+    low, high = np.array(kind.antenna_m)
+    assert (low < high).all()
     for x0, x1, y0, y1, z0, z1 in kind.boxes:
-        assert not (x0 <= x <= x1 and y0 <= y <= y1 and z0 <= z <= z1)
+        apart = (low > [x1, y1, z1]) | (high < [x0, y0, z0])
+        assert apart.any()  # on one axis at least, the whole box of places lies beside the body
+    length, width = kind.half_extent_m
+    assert np.abs([low, high])[:, 0].max() <= length + 0.7  # but not far from it
+    assert np.abs([low, high])[:, 1].max() <= width + 0.1

@@ -1,41 +1,45 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from models.data.raytraced.bodies import KINDS, Body
-from models.data.raytraced.streets import Streets, streets_of
+from models.data.raytraced.streets import Streets
 from models.data.raytraced.traffic import Episode, simulate
+from models.data.raytraced.zones import OFF, OPEN, REGION
+from tests.models.data.raytraced.town import town
 
 TIME_S = 0.5 * np.arange(6)
-SECTOR_DEG, RANGE_M = 60.0, (10.0, 95.0)
 CAST = (
     *(Body("car", carries_ue=True) for _ in range(4)),
     Body("bus", carries_ue=True),
-    *(Body("person", carries_ue=True) for _ in range(3)),
+    *(Body("bicycle", carries_ue=True) for _ in range(2)),
+    *(Body("person", carries_ue=True) for _ in range(5)),
     *(Body("truck", carries_ue=False) for _ in range(3)),
     *(Body("car", carries_ue=False, parked=True) for _ in range(3)),
     *(Body("person", carries_ue=False) for _ in range(3)),
 )
+CARRIERS = [i for i, body in enumerate(CAST) if body.carries_ue]
 SEEDS = range(6)
+SLOPE = 0.04  # rise of the ground to the east
 
 
 @pytest.fixture(scope="module")
 def streets() -> Streets:
-    """Streets between houses, 14 m wide, around a mast that looks east."""
-    height = np.full((200, 200), 15.0)
+    """Streets between houses, 18 m wide, on a slope; the unseen region is in the north."""
+    houses = np.ones((200, 200), bool)
     for middle in (30, 100, 170):
-        height[middle - 7 : middle + 7] = 0
-        height[:, middle - 7 : middle + 7] = 0
-    return streets_of(height, (-100.0, -100.0), (30.5, 0.5), 0.0, SECTOR_DEG, RANGE_M)
+        houses[middle - 9 : middle + 9] = False
+        houses[:, middle - 9 : middle + 9] = False
+    rows, cols = np.indices(houses.shape)
+    zone = np.where(houses, OFF, np.where(rows < 120, OPEN, REGION)).astype(np.uint8)
+    return town(houses, (-100.0, -100.0), SLOPE * (cols - 99.5), zone)
 
 
 @pytest.fixture(scope="module")
 def episodes(streets: Streets) -> list[Episode]:
-    return [simulate(CAST, streets, TIME_S, np.random.default_rng(seed)) for seed in SEEDS]
+    return [simulate(CAST, streets, OPEN, TIME_S, np.random.default_rng(seed)) for seed in SEEDS]
 
 
 def _corners(kind: str, pose: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -82,17 +86,35 @@ def test_no_body_is_in_a_wall_at_any_snapshot(episodes: list[Episode], streets: 
                     0.0, 1 - 1.5 / np.hypot(*(corners[0] - episode.pose[k, i, :2]))
                 )
                 col, row = ((inner - [west, south]) // 1).astype(int).T
-                assert (streets.height_m[row, col] < 0.3).all()
+                assert ((streets.height_m - streets.ground_m)[row, col] < 0.3).all()
 
 
-def test_terminals_are_always_there_and_in_the_sector(episodes: list[Episode]) -> None:
-    carriers = [i for i, body in enumerate(CAST) if body.carries_ue]
+def test_nearly_all_terminals_find_room_and_keep_to_their_zone(streets: Streets, episodes: list[Episode]) -> None:
+    unseen = simulate(CAST, streets, REGION, TIME_S, np.random.default_rng(9))
+    for zone, episode in [(OPEN, episode) for episode in episodes] + [(REGION, unseen)]:
+        there = episode.present[CARRIERS]
+        assert there.mean() > 0.8
+        antennas = episode.antenna_m[:, there, :2].reshape(-1, 2)
+        assert (streets.at(streets.zone, antennas) == zone).all()
+
+
+def test_antenna_is_in_no_body(episodes: list[Episode]) -> None:
     for episode in episodes:
-        assert episode.present[carriers].all()
-        x, y = episode.pose[:, carriers, 0], episode.pose[:, carriers, 1]
-        assert np.hypot(x, y).min() > RANGE_M[0] - 1
-        assert np.hypot(x, y).max() < RANGE_M[1] + 1
-        assert np.degrees(np.abs(np.arctan2(y, x))).max() < SECTOR_DEG + 3
+        for i in np.flatnonzero(episode.present):
+            for k in range(len(TIME_S)):
+                away = episode.antenna_m[k, episode.present[CARRIERS]] - [*episode.pose[k, i, :2], 0]
+                c, s = np.cos(episode.pose[k, i, 2]), np.sin(episode.pose[k, i, 2])
+                local = np.stack([c * away[:, 0] + s * away[:, 1], c * away[:, 1] - s * away[:, 0]], 1)
+                up = away[:, 2] - SLOPE * episode.pose[k, i, 0]
+                for x0, x1, y0, y1, z0, z1 in KINDS[CAST[i].kind].boxes:
+                    inside = (local > [x0, y0]).all(1) & (local < [x1, y1]).all(1) & (up > z0) & (up < z1)
+                    assert not inside.any()
+
+
+def test_nobody_transmits_in_an_empty_scene_but_the_others_move(streets: Streets) -> None:
+    episode = simulate(CAST, streets, None, TIME_S, np.random.default_rng(0))
+    assert not episode.present[CARRIERS].any()
+    assert episode.present.sum() >= 4
 
 
 def test_bodies_without_a_terminal_come_and_go(episodes: list[Episode]) -> None:
@@ -104,14 +126,24 @@ def test_bodies_without_a_terminal_come_and_go(episodes: list[Episode]) -> None:
 def test_speeds_are_those_of_the_kind_and_what_the_positions_say(episodes: list[Episode]) -> None:
     for episode in episodes:
         for i in np.flatnonzero(episode.present):
-            slowest, fastest = (0.0, 0.0) if CAST[i].parked else KINDS[CAST[i].kind].speed_mps
+            slowest, fastest = KINDS[CAST[i].kind].speed_mps
             speed = np.hypot(*episode.velocity_mps[:, i].T)
-            assert speed.min() >= slowest - 1e-9
-            assert speed.max() <= fastest + 1e-9
             assert np.ptp(speed) < 1e-9
+            if CAST[i].parked:
+                assert speed[0] == 0
+            elif speed[0] == 0:
+                assert CAST[i].kind not in ("person", "bicycle")  # vehicles wait
+            else:
+                assert slowest <= speed[0] <= fastest
             moved = np.hypot(*np.diff(episode.pose[:, i, :2], axis=0).T) / np.diff(TIME_S)
             assert (moved <= speed[0] * 1.001 + 1e-9).all()  # the way along a curve is longer than the chord
             assert (moved >= speed[0] * 0.8).all()
+
+
+def test_some_vehicles_wait_and_most_drive(episodes: list[Episode]) -> None:
+    driving = [i for i, body in enumerate(CAST) if body.kind in ("car", "bus", "truck") and not body.parked]
+    speeds = np.concatenate([np.hypot(*e.velocity_mps[0, driving].T)[e.present[driving]] for e in episodes])
+    assert 0.02 < (speeds == 0).mean() < 0.4
 
 
 def test_bodies_face_where_they_go(episodes: list[Episode]) -> None:
@@ -127,23 +159,37 @@ def test_bodies_face_where_they_go(episodes: list[Episode]) -> None:
 
 
 def test_episode_depends_on_its_seed_alone(streets: Streets, episodes: list[Episode]) -> None:
-    again = simulate(CAST, streets, TIME_S, np.random.default_rng(SEEDS[1]))
-    np.testing.assert_array_equal(again.pose, episodes[1].pose)
-    np.testing.assert_array_equal(again.velocity_mps, episodes[1].velocity_mps)
-    np.testing.assert_array_equal(again.present, episodes[1].present)
+    again = simulate(CAST, streets, OPEN, TIME_S, np.random.default_rng(SEEDS[1]))
+    for name, values in vars(again).items():
+        np.testing.assert_array_equal(values, getattr(episodes[1], name))
     assert not np.array_equal(episodes[0].pose, episodes[1].pose)
 
 
-def test_antennas_ride_on_their_bodies() -> None:
-    cast = (Body("truck", carries_ue=False), Body("person", carries_ue=True), Body("car", carries_ue=True))
-    pose = np.array([[[9, 9, 0.0], [10, 20, math.pi / 2], [30, 40, math.pi]]])
-    episode = Episode(pose, np.zeros((1, 3, 2)), np.ones(3, bool))
-    np.testing.assert_allclose(episode.antenna_m(cast), [[[10, 20.4, 1.2], [30.4, 40, 1.7]]], atol=1e-12)
+def test_antennas_ride_on_their_bodies_where_the_ground_is(episodes: list[Episode]) -> None:
+    heights, places = [], []
+    for episode in episodes:
+        for ue, i in enumerate(CARRIERS):
+            if not episode.present[i]:
+                continue
+            away = episode.antenna_m[:, ue] - np.column_stack([episode.pose[:, i, :2], SLOPE * episode.pose[:, i, 0]])
+            c, s = np.cos(episode.pose[:, i, 2]), np.sin(episode.pose[:, i, 2])
+            local = np.stack([c * away[:, 0] + s * away[:, 1], c * away[:, 1] - s * away[:, 0], away[:, 2]], 1)
+            low, high = np.array(KINDS[CAST[i].kind].antenna_m)
+            assert (local > low - 1e-6).all()
+            assert (local < high + 1e-6).all()
+            assert np.ptp(local, axis=0).max() < 1e-6  # held at one place all the way
+            if CAST[i].kind == "car":
+                heights.append(local[0, 2])
+                places.append(local[0, 0])
+    assert np.ptp(heights) > 0.15  # not always the same height over the roof: two-ray nulls would give the range away
+    assert np.ptp(places) > 0.5
 
 
-def test_terminal_that_finds_no_room_is_named() -> None:
-    height = np.full((60, 60), 10.0)
-    height[28:32, 35:58] = 0.0  # a lane that no bus fits into
-    lane = streets_of(height, (-30.0, -30.0), (10.0, 0.5), 0.0, SECTOR_DEG, (4.0, 29.0))
-    with pytest.raises(RuntimeError, match=r"no room .* \(person\)"):
-        simulate(tuple(Body("person", carries_ue=True) for _ in range(60)), lane, TIME_S, np.random.default_rng(0))
+def test_terminal_that_finds_no_room_stays_away() -> None:
+    houses = np.ones((60, 60), bool)
+    houses[28:32, 35:58] = False  # a lane that no bus fits into
+    lane = town(houses, (-30.0, -30.0))
+    cast = (Body("bus", carries_ue=True), *(Body("person", carries_ue=True) for _ in range(60)))
+    episode = simulate(cast, lane, OPEN, TIME_S, np.random.default_rng(0))
+    assert not episode.present[0]
+    assert 5 < episode.present.sum() < 60

@@ -20,8 +20,14 @@ class Triangles:
     owner: NDArray[np.int64]
 
     @classmethod
-    def of(cls, world: World, pose: NDArray[np.floating], present: NDArray[np.bool_]) -> Triangles:
-        """The city as the scene file has it, and bodies in poses `[bodies, 3]` (ENU, heading)."""
+    def of(
+        cls,
+        world: World,
+        pose: NDArray[np.floating],
+        ground_m: NDArray[np.floating],
+        present: NDArray[np.bool_],
+    ) -> Triangles:
+        """The city as the scene file has it, and bodies in poses `[bodies, 3]` (ENU, heading) on ground `[bodies]`."""
         corners, owners = [], []
         for name, thing in world.scene.objects.items():
             if not name.startswith("body-"):
@@ -34,7 +40,7 @@ class Triangles:
             east, north, heading = (float(v) for v in pose[index])
             c, s = np.cos(heading), np.sin(heading)
             turned = vertices @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
-            foot = np.array([east + world.layout.mast_m[0], north + world.layout.mast_m[1], 0])
+            foot = world.layout.to_scene(np.array([east, north, ground_m[index]]))
             corners.append((turned + foot)[faces])
             owners.append(int(index))
         counts = [len(part) for part in corners]
