@@ -1,4 +1,4 @@
-"""Adapt a finished run to another site: `python -m models.adapt --base runs/gated-fusion-seed0 --data data/OTHER`.
+"""Adapt a finished run to another site: `python -m models.adapt --base runs/gated-fusion-seed0 --site OTHER`.
 
 The encoders stay as they are; gate, trajectory fusion and heads learn from a share of the new site's labelled episodes.
 The result is a run folder like any other, for `models.compare` and `models.export`.
@@ -43,14 +43,12 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     try:
         base = json.loads((args.base / "config.json").read_text())
-        train = raytraced_set.load(args.data, "train", args.json)
-        data = {
-            "train": train.first(max(base["windows"], round(args.share * len(train.episode)))),
-            "val": raytraced_set.load(args.data, "val", args.json),
-        }
+        data = raytraced_set.load_parts(args, ("train", "val"), args.json)
+        data["train"] = data["train"].first(max(base["windows"], round(args.share * len(data["train"].episode))))
         config = AdaptConfig(
-            base["system"], args.seed, args.epochs, tuple(base["modalities"]), base=str(args.base), share=args.share
-        )
+            system=base["system"], site=args.site, band=args.band, split=args.split, seed=args.seed,
+            epochs=args.epochs, modalities=tuple(base["modalities"]), base=str(args.base), share=args.share,
+        )  # fmt: skip
         folder = args.runs / f"{args.name}-seed{args.seed}"
         people = radhar.by_part(args.radhar)
         fit(config, data, people, folder, lambda model: start_from(model, args.base / "model.pt"), quiet=args.json)
@@ -63,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.adapt", description=__doc__)
     parser.add_argument("--base", type=Path, required=True, help="folder of the finished run to start from")
-    parser.add_argument("--data", type=Path, required=True, help="built ray-traced set of the new site")
+    raytraced_set.add_arguments(parser)
     parser.add_argument("--radhar", type=Path, help="folder of the RadHAR set, so that activities are not forgotten")
     parser.add_argument("--share", type=float, default=1.0, help="share of the training episodes that have labels")
     parser.add_argument("--epochs", type=int, default=10)

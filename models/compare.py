@@ -1,7 +1,8 @@
 """The table: every run and baseline, calibrated on validation and reported on test: `python -m models.compare`.
 
-Reads the finished runs of each system (`runs/<name>-seed<n>`), adds kNN fingerprinting and ExtraTrees, prints mean and
-standard deviation over the seeds, and keeps every figure in `<out>/table.json`. Nothing is evaluated twice.
+Reads the finished runs of each system (`runs/<name>-seed<n>`) on the site and band asked for, adds kNN fingerprinting
+and ExtraTrees, prints mean and standard deviation over the seeds, and keeps every figure in `<out>/table.json`. Nothing
+is evaluated twice.
 """
 
 from __future__ import annotations
@@ -47,13 +48,17 @@ def saw_people(folder: Path) -> bool:
     return "activity" in json.loads(last)["loss"]
 
 
-def finished(runs: Path) -> list[tuple[str, str, Path]]:
-    """(name, seed, folder) of every finished run."""
+def finished(runs: Path, site: str, band: str) -> list[tuple[str, str, Path]]:
+    """(name, seed, folder) of every finished run that was trained on this site and band."""
     found = []
     for folder in sorted(runs.glob("*-seed*")):
         match = re.fullmatch(r"(.+)-seed(\d+)", folder.name)
         if match and (folder / "model.pt").exists():
-            found.append((match[1], match[2], folder))
+            config = json.loads((folder / "config.json").read_text())
+            if (config.get("site"), config.get("band")) == (site, band):
+                found.append((match[1], match[2], folder))
+            else:
+                print(f"{folder}: left out, it was not trained on {site} at {band}", file=sys.stderr)
     return found
 
 
@@ -80,14 +85,16 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     path = args.out / "table.json"
     table: Table = json.loads(path.read_text()) if path.exists() and not args.again else {}
-    runs = [(n, s, f) for n, s, f in finished(args.runs) if s not in table.get(n, {})]
+    runs = [(n, s, f) for n, s, f in finished(args.runs, args.site, args.band) if s not in table.get(n, {})]
     wanted = {"kNN"} | ({"ExtraTrees"} if args.radhar else set())
     if runs or wanted - set(table):
         quiet = args.json
-        data = Data(
-            {part: raytraced_set.load(args.data, part, quiet) for part in ("train", "val", "test")},
-            radhar.by_part(args.radhar),
-        )
+        try:
+            scene = raytraced_set.load_parts(args, ("train", "val", "test"), quiet)
+            data = Data(scene, radhar.by_part(args.radhar))
+        except (FileNotFoundError, ValueError) as error:
+            print(error, file=sys.stderr)
+            return 2
         if "kNN" not in table:
             table["kNN"] = {"0": knn_figures(data)}
         if "ExtraTrees" in wanted - set(table):
@@ -149,7 +156,7 @@ def _spread(values: list[float], digits: int = 3) -> str:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.compare", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("data/munich-first"))
+    raytraced_set.add_arguments(parser)
     parser.add_argument("--radhar", type=Path, help="folder of the RadHAR set")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("models/zoo/gated-fusion"))

@@ -73,7 +73,8 @@ def _street_embeddings(model: Model, data: RayTracedSet, modalities: tuple[str, 
     """Embeddings `[N, 128]` of some episodes, over every subset of modalities that the model may see."""
     some = data.first(NOVELTY_EPISODES)
     subsets = [s for s in SUBSETS if set(s) <= set(modalities)] or [modalities]
-    return torch.cat([embed_scene(model, some, s).embedding.flatten(0, 2) for s in subsets])
+    found = [some.frames(embed_scene(model, some, s).embedding.numpy()) for s in subsets]
+    return torch.from_numpy(np.concatenate(found))
 
 
 @torch.no_grad()
@@ -83,7 +84,11 @@ def novelty_scores(novelty: Novelty, embedding: Tensor) -> NDArray[np.float32]:
 
 
 def scene_figures(scene: ScenePredictions, calibration: Calibration) -> Figures:
-    """Position, coverage and line-of-sight figures of a part; also apart for LoS and NLoS."""
+    """Position, coverage and line-of-sight figures of a part; also apart for LoS and NLoS.
+
+    Near duplicates of training frames do not count.
+    """
+    scene = scene.counted()
     figures = position_figures(scene.position_m, scene.truth_m)
     figures["region_90_coverage"] = coverage(scene, calibration, 0.9)
     figures["region_95_coverage"] = coverage(scene, calibration, 0.95)

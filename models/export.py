@@ -20,10 +20,9 @@ from models import sample
 from models.card import write_card
 from models.compare import load_run
 from models.data import raytraced_set
-from models.data.build import CAST
 from models.data.measured import radhar
-from models.data.raytraced.layouts import LAYOUTS
 from models.data.raytraced_set import RayTracedSet
+from models.data.schema import Arrays
 from models.data.shards import ShardSet
 from models.evaluation import Data, fit_calibration, fit_novelty, measure
 from models.exported import ExportedModel
@@ -75,10 +74,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _export(args: argparse.Namespace, folder: Path) -> str | None:
-    data = Data(
-        {part: raytraced_set.load(args.data, part, args.json) for part in ("train", "val", "test")},
-        radhar.by_part(args.radhar),
-    )
+    try:
+        scene = raytraced_set.load_parts(args, ("train", "val", "test"), args.json)
+        data = Data(scene, radhar.by_part(args.radhar))
+    except (FileNotFoundError, ValueError) as error:
+        return str(error)
     model, modalities = load_run(args.run)
     fit_novelty(model, data, modalities)
     calibration = fit_calibration(model, data, modalities)
@@ -87,11 +87,11 @@ def _export(args: argparse.Namespace, folder: Path) -> str | None:
     if max(gaps.values()) > TOLERANCE:
         return f"the exported graphs do not give torch's numbers: expected gaps below {TOLERANCE}, got {gaps}"
     exported = ExportedModel(folder)
-    shards = ShardSet.open(args.data)
+    shards = ShardSet.open(args.set)
     site = data.scene["test"].site
     chosen = [int(e) for e in data.scene["test"].episode[:SAMPLE_EPISODES]]
     people = sample.sample_people(data.people["test"])
-    lines = sample.street_lines(shards, chosen, site.name) + (sample.people_lines(people) if people else [])
+    lines = sample.street_lines(shards, chosen, site, args.band) + (sample.people_lines(people) if people else [])
     sample.write(lines, folder / "sample.jsonl.gz")
     metrics: dict[str, object] = dict(measure(exported, calibration, data, MODALITIES))
     metrics["sample"] = sample_figures(exported, calibration, data.scene["test"].first(SAMPLE_EPISODES), people)
@@ -105,35 +105,34 @@ def _export(args: argparse.Namespace, folder: Path) -> str | None:
         sites=(site, radhar.SITE) if people else (site,),
         calibration=calibration,
         metrics=metrics,
-        training_data=_training_data(shards, bool(people)),
+        training_data=_training_data(shards, site.name, args.band, bool(people)),
         commit=_commit(),
         graphs={
             n: {"inputs": [s.to_json() for s in i], "outputs": [s.to_json() for s in o]} for n, (i, o) in GRAPHS.items()
         },
     ).save(folder)
-    if args.map:
-        _write_map(site.name, folder / "map.npz")
+    _write_map(shards.ground(site.name), folder / "map.npz")
     return None
 
 
-def _training_data(shards: ShardSet, people: bool) -> tuple[dict[str, str], ...]:
+def _training_data(shards: ShardSet, site: str, band: str, people: bool) -> tuple[dict[str, str], ...]:
+    recipe = shards.recipe
     street = {
-        "name": f"ray-traced {shards.settings['layout']}, {len(shards.episodes())} episodes, {shards.fingerprint}",
+        "name": f"ray-traced {site} at {band}, {len(shards.episodes(site))} episodes, {shards.fingerprint}",
         "licence": "Apache-2.0; city geometry of sionna-rt from OpenStreetMap, ODbL",
-        "source": f"python -m models.data.build --layout {shards.settings['layout']} --seed {shards.settings['seed']}",
+        "source": f"python -m models.data.build --profile {recipe.name} --seed {recipe.seed}",
     }
     if not people:
         return (street,)
     return street, {"name": "RadHAR (subset of 186 files)", "licence": radhar.LICENCE, "source": radhar.SOURCE}
 
 
-def _write_map(layout: str, path: Path) -> None:
-    """Heights of what stands around the site, for the map of the demo. Needs the ray tracer."""
-    from models.data.raytraced.recorder import survey
-    from models.data.raytraced.world import World
-
-    streets = survey(World(LAYOUTS[layout], CAST[:1]))
-    np.savez_compressed(path, height=streets.height_m.astype(np.float16), extent=np.array(streets.extent_m))
+def _write_map(ground: Arrays, path: Path) -> None:
+    """Heights of what stands around the site, for the map of the demo."""
+    height = ground["height_m"]
+    west, south = ground["west_south_m"]
+    extent = np.array([west, west + height.shape[1], south, south + height.shape[0]])  # cells of 1 m
+    np.savez_compressed(path, height=height.astype(np.float16), extent=extent)
 
 
 def _commit() -> str:
@@ -145,10 +144,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.export", description=__doc__)
     parser.add_argument("artifact", choices=["gated-fusion"])
     parser.add_argument("--run", type=Path, default=Path("runs/gated-fusion-seed0"), help="folder of a finished run")
-    parser.add_argument("--data", type=Path, default=Path("data/munich-first"))
+    raytraced_set.add_arguments(parser)
     parser.add_argument("--radhar", type=Path, help="folder of the RadHAR set")
     parser.add_argument("--out", type=Path, default=Path("models/zoo"))
-    parser.add_argument("--map", action="store_true", help="write map.npz as well (needs the raytrace extra)")
     parser.add_argument("--card-only", action="store_true", help="only write card.md anew from manifest and table")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(argv)

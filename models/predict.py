@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -19,12 +19,12 @@ from service.contract.tensors import TEXT_LEN, TRAJECTORY_LEN
 
 @dataclass(frozen=True)
 class ScenePredictions:
-    """N frames of ray-traced UEs, in the order episode, snapshot, UE; raw (uncalibrated) outputs.
+    """N frames of ray-traced UEs that are there, in the order episode, snapshot, UE; raw (uncalibrated) outputs.
 
     Attributes:
         position_m, truth_m: float32 `[N, 2]` in the mast frame.
         scale_tril: float32 `[N, 3]`; los_logit: float32 `[N]`; los: bool `[N]`; gate: float32 `[N, 4]`.
-        history: int64 `[N]` frames that the answer rests on; episode: int64 `[N]`; blocker: as in the set.
+        history: int64 `[N]` frames that the answer rests on; episode: int64 `[N]`; blocker, duplicate: as in the set.
     """
 
     position_m: NDArray[np.float32]
@@ -36,6 +36,11 @@ class ScenePredictions:
     history: NDArray[np.int64]
     episode: NDArray[np.int64]
     blocker: NDArray[np.uint8]
+    duplicate: NDArray[np.bool_]
+
+    def counted(self) -> ScenePredictions:
+        """Those that a figure may count: no near duplicates of training frames."""
+        return ScenePredictions(**{f.name: getattr(self, f.name)[~self.duplicate] for f in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,9 @@ def embed_scene(model: GatedFusion | ExportedModel, data: RayTracedSet, modaliti
     """Encode every frame of a part, with the modalities given."""
     model.eval()
     snapshots, ues = data.position_m.shape[1:3]
-    bandwidth_hz = data.site.bandwidth_hz
-    assert bandwidth_hz
     embeddings, gates = [], []
     for episode in range(len(data.episode)):
-        radio = radio_inputs(data.csi[episode : episode + 1], bandwidth_hz) if "csi" in modalities else None
+        radio = radio_inputs(data.csi[episode : episode + 1], data.band.bandwidth_hz) if "csi" in modalities else None
         batch = scene_windows(data, np.array([episode]), np.zeros(1, np.int64), snapshots, radio, modalities)
         embedding, gate = model.encoder(**batch.inputs)[:2]
         # The buffer keeps half precision; so does the evaluation.
@@ -93,20 +96,21 @@ def fuse_scene(
 
     def in_order(key: str) -> NDArray[np.float32]:
         stacked = torch.stack([a[key].unflatten(0, (-1, ues)) for a in answers], 1)  # [E, K, U, ...]
-        return np.asarray(stacked.flatten(0, 2).numpy())
+        return data.frames(stacked.numpy())
 
     history = np.minimum(np.arange(snapshots) + 1, longest)
     shape = data.los.shape
     return ScenePredictions(
         position_m=in_order("position"),
-        truth_m=data.position_m.reshape(-1, 2),
+        truth_m=data.frames(data.position_m),
         scale_tril=in_order("scale_tril"),
         los_logit=in_order("los_logit"),
-        los=data.los.ravel(),
-        gate=embedded.gate.flatten(0, 2).numpy(),
-        history=np.broadcast_to(history[None, :, None], shape).ravel(),
-        episode=np.broadcast_to(data.episode[:, None, None], shape).ravel(),
-        blocker=data.blocker.ravel(),
+        los=data.frames(data.los),
+        gate=data.frames(embedded.gate.numpy()),
+        history=data.frames(np.broadcast_to(history[None, :, None], shape)),
+        episode=data.frames(np.broadcast_to(data.episode[:, None, None], shape)),
+        blocker=data.frames(data.blocker),
+        duplicate=data.frames(data.duplicate),
     )
 
 

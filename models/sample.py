@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.build import CAST
 from models.data.measured import radhar
 from models.data.measured.radhar import Recording
+from models.data.raytraced.bands import band_index
 from models.data.raytraced_set import captures, measured_csi
 from models.data.shards import ShardSet
+from service.contract.captures import SceneCapture
 from service.contract.labels import ACTIVITIES
+from service.contract.sites import Site
 
 PEOPLE_WINDOWS = 4  # consecutive windows of each person in the sample
 
@@ -30,47 +32,38 @@ class Line:
     truth: list[dict[str, Any]]
 
 
-def street_lines(shards: ShardSet, episodes: list[int], site: str) -> list[Line]:
-    """A request a snapshot: one scene capture and every UE in it; times from 0, one episode after the other."""
+def street_lines(shards: ShardSet, episodes: list[int], site: Site, band: str) -> list[Line]:
+    """A request a snapshot: one scene capture and every UE that is there; times from 0, episode after episode."""
     lines = []
     begin_s = 0.0
+    cast = shards.recipe.bodies
     for episode in episodes:
-        arrays = shards.read(episode)
-        csi = measured_csi(arrays)
-        names = [f"{episode}-{CAST[body].kind}-{body}" for body in arrays["ue_body"]]
-        scenes = zip(*(captures(arrays, name) for name in ("camera", "radar", "lidar")), strict=True)
-        for k, (camera, radar, lidar) in enumerate(scenes):
-            scene = f"{site}-{episode}-{k}"
-            request = {
-                "scenes": [
-                    {
-                        "id": scene,
-                        "site": site,
-                        "camera": _text(camera.tobytes()),
-                        "radar": tensor(radar),
-                        "lidar": tensor(lidar),
-                    }
-                ],
-                "frames": [
-                    {
-                        "site": site,
-                        "ue": ue,
-                        "timestamp_s": begin_s + float(arrays["time_s"][k]),
-                        "scene": scene,
-                        "csi": tensor(csi[k, u]),
-                    }
-                    for u, ue in enumerate(names)
-                ],
-            }
+        arrays = shards.read(site.name, episode)
+        csi = measured_csi(arrays, band_index(band))
+        ues = [int(ue) for ue in np.flatnonzero(arrays["ue_present"])]
+        bodies = [int(arrays["ue_body"][ue]) for ue in ues]
+        names = [f"{episode}-{cast[body].kind}-{body}" for body in bodies]
+        for k, capture in enumerate(captures(arrays, site)):
+            scene = f"{site.name}-{episode}-{k}"
+            frames = [
+                {
+                    "site": site.name,
+                    "ue": name,
+                    "timestamp_s": begin_s + float(arrays["time_s"][k]),
+                    "scene": scene,
+                    "csi": tensor(csi[k, ue]),
+                }
+                for ue, name in zip(ues, names, strict=True)
+            ]
             truth = [
                 {
-                    "position_enu_m": [round(float(v), 3) for v in arrays["ue_position_m"][k, u, :2]],
-                    "los": bool(arrays["blocker"][k, u] == 0),
+                    "position_enu_m": [round(float(v), 3) for v in arrays["ue_position_m"][k, ue, :2]],
+                    "los": bool(arrays["blocker"][k, ue] == 0),
                     "activity": None,
                 }
-                for u in range(len(names))
+                for ue in ues
             ]
-            lines.append(Line(request, truth))
+            lines.append(Line({"scenes": [_scene(scene, site, capture)], "frames": frames}, truth))
         begin_s += float(arrays["time_s"][-1]) + 1.0
     return lines
 
@@ -116,6 +109,19 @@ def tensor(array: NDArray[np.generic]) -> dict[str, Any]:
     """An array as the wire wants it."""
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return {"dtype": array.dtype.name, "shape": list(array.shape), "data": _text(little.tobytes())}
+
+
+def _scene(name: str, site: Site, capture: SceneCapture) -> dict[str, Any]:
+    assert capture.camera is not None
+    assert capture.radar is not None
+    assert capture.lidar is not None
+    return {
+        "id": name,
+        "site": site.name,
+        "camera": _text(capture.camera),
+        "radar": tensor(capture.radar),
+        "lidar": tensor(capture.lidar),
+    }
 
 
 def _text(data: bytes) -> str:

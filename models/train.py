@@ -34,9 +34,12 @@ SYSTEMS = ("gated-fusion",)
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that a run depends on, but the data."""
+    """Everything that a run depends on, but the bytes of the data."""
 
     system: str = "gated-fusion"
+    site: str = "munich"
+    band: str = "6 GHz"
+    split: str = "held-out-trajectories"
     seed: int = 0
     epochs: int = 30
     modalities: tuple[str, ...] = MODALITIES
@@ -99,8 +102,7 @@ def train_epoch(
         own = list(module.parameters())
         if own and not any(parameter.requires_grad for parameter in own):
             module.eval()  # frozen: neither its weights nor the statistics of its norms may move
-    sums: dict[str, float] = {}
-    count = 0
+    seen: dict[str, list[float]] = {}  # a loss for each batch that has the task
     runs: Iterator[Batch] = iter(())
     for batch in training_windows(data, draws, config.modalities, config.windows, rng):
         batches = [batch]
@@ -120,19 +122,18 @@ def train_epoch(
         run.optimizer.step()
         run.schedule.step()
         _average(run.averaged, run.objective.model, min(config.average, 1 - 1 / (1 + run.schedule.last_epoch)))
-        count += 1
         for task, value in {"total": float(loss.detach()), **parts}.items():
-            sums[task] = sums.get(task, 0.0) + value
+            seen.setdefault(task, []).append(value)
         bar.update()
-        bar.set_postfix({task: f"{value / count:.3f}" for task, value in sums.items()})
-    return {task: value / count for task, value in sums.items()}
+        bar.set_postfix({task: f"{np.mean(values):.3f}" for task, values in seen.items()})
+    return {task: float(np.mean(values)) for task, values in seen.items()}
 
 
 def validate(
     model: GatedFusion, data: RayTracedSet, people: list[radhar.Recording], config: Config
 ) -> dict[str, float]:
     """Figures on the validation split, frames in the order of the stream."""
-    scene = predict_scene(model, data, config.modalities)
+    scene = predict_scene(model, data, config.modalities).counted()
     error = np.hypot(*(scene.position_m - scene.truth_m).T)
     seen = scene.los_logit > 0
     recall = [float((seen == truth)[scene.los == truth].mean()) for truth in (True, False)]
@@ -206,9 +207,12 @@ def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     args = _parse(argv)
     torch.set_num_threads(args.threads)
-    config = Config(args.system, args.seed, args.epochs, tuple(args.modalities.split(",")))
+    config = Config(
+        system=args.system, site=args.site, band=args.band, split=args.split, seed=args.seed, epochs=args.epochs,
+        modalities=tuple(args.modalities.split(",")),
+    )  # fmt: skip
     try:
-        data = {part: raytraced_set.load(args.data, part, args.json) for part in ("train", "val")}
+        data = raytraced_set.load_parts(args, ("train", "val"), args.json)
         people = radhar.by_part(args.radhar)
         folder = args.runs / f"{args.name or args.system}-seed{config.seed}"
         fit(config, data, people, folder, validate_every=args.validate_every, quiet=args.json)
@@ -221,7 +225,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.train", description=__doc__)
     parser.add_argument("system", choices=SYSTEMS)
-    parser.add_argument("--data", type=Path, default=Path("data/munich-first"), help="built ray-traced set")
+    raytraced_set.add_arguments(parser)
     parser.add_argument("--radhar", type=Path, help="folder of the RadHAR set; without it no activity is trained")
     parser.add_argument("--modalities", default=",".join(MODALITIES), help="comma-separated; one makes a baseline")
     parser.add_argument("--seed", type=int, default=0)

@@ -37,16 +37,14 @@ class KnnResult:
 
 def fingerprints(data: RayTracedSet) -> Fingerprints:
     """Two kinds of features of the stored measurements: the angle-delay image; AoA profile, gain and distance."""
-    bandwidth_hz = data.site.bandwidth_hz
-    assert bandwidth_hz
     images, cues = [], []
-    for episode in range(len(data.episode)):
-        radio = radio_inputs(data.csi[episode].reshape(-1, *data.csi.shape[-2:]), bandwidth_hz)
+    for csi, present in zip(data.csi, data.present, strict=True):
+        radio = radio_inputs(csi[:, present].reshape(-1, *csi.shape[-2:]), data.band.bandwidth_hz)
         power = radio["csi"][:, :4].max(1)  # the strongest elevation, [B, 32, 64]
         images.append(power.reshape(len(power), 16, 2, 32, 2).mean((2, 4)).reshape(len(power), -1))
         cues.append(np.concatenate([radio["aoa"], 4 * radio["distance"], 2 * radio["gain"]], 1))
     features = {"angle-delay image": np.concatenate(images), "cues": np.concatenate(cues)}
-    return Fingerprints(features, data.position_m.reshape(-1, 2), data.los.ravel())
+    return Fingerprints(features, data.frames(data.position_m), data.frames(data.los))
 
 
 def evaluate(train: Fingerprints, val: Fingerprints, test: Fingerprints) -> KnnResult:

@@ -32,6 +32,7 @@ class Batch:
         windows: number of windows; each has `rows // windows` UEs.
         age: float32 `[rows, steps]` seconds before the newest step.
         step_mask: float32 `[rows, steps]`.
+        known: float32 `[rows, steps]` 1 where there is a frame whose truth may be trained on.
         truth: per task a tensor `[rows, steps, ...]`: position m in the mast frame, los 0/1, activity class.
     """
 
@@ -39,6 +40,7 @@ class Batch:
     windows: int
     age: Tensor
     step_mask: Tensor
+    known: Tensor
     truth: dict[str, Tensor]
 
     def by_row(self, frames: Tensor) -> Tensor:
@@ -67,13 +69,11 @@ def draw_channels(data: RayTracedSet, draws: int, seed: int) -> Radio:
 
     Training picks one of the draws anew in every epoch: as good as new noise, and the normalizers run only once.
     """
-    bandwidth_hz = data.site.bandwidth_hz
-    assert bandwidth_hz
     parts: dict[str, list[NDArray[np.float16]]] = {}
     for draw in range(draws):
         for episode in range(len(data.episode)):
-            csi = measure(data.gain[episode], bandwidth_hz, np.random.default_rng([seed, draw, episode])).csi()
-            for name, values in radio_inputs(csi, bandwidth_hz).items():
+            csi = measure(data.gain[episode], data.band, np.random.default_rng([seed, draw, episode])).csi()
+            for name, values in radio_inputs(csi, data.band.bandwidth_hz).items():
                 parts.setdefault(name, []).append(values.astype(np.float16))
     return {
         name: np.stack(values).reshape(draws, len(data.episode), *values[0].shape) for name, values in parts.items()
@@ -116,8 +116,9 @@ def scene_windows(
     inputs["scene_index"] = None
     time_s = np.repeat(data.time_s[pick], ues, axis=0)
     age = torch.from_numpy((time_s[:, -1:] - time_s).astype(np.float32))
+    known = (data.present & data.labelled)[episodes].reshape(-1, 1).repeat(steps, 1).astype(np.float32)
     truth = {"position": by_ue(data.position_m), "los": by_ue(data.los.astype(np.float32))}
-    return Batch(inputs, windows, age, torch.ones(rows, steps), truth)
+    return Batch(inputs, windows, age, torch.ones(rows, steps), torch.from_numpy(known), truth)
 
 
 def training_windows(
@@ -174,7 +175,7 @@ def radar_batch(points: list[NDArray[np.float32]], steps: int, labels: list[int]
     hop_s = radhar.HOP_FRAMES / radhar.FRAME_RATE_HZ
     age = (hop_s * torch.arange(steps - 1, -1, -1)).repeat(rows, 1)
     activity = torch.tensor(labels).unsqueeze(1).expand(rows, steps)
-    return Batch(inputs, rows, age, torch.ones(rows, steps), {"activity": activity})
+    return Batch(inputs, rows, age, torch.ones(rows, steps), torch.ones(rows, steps), {"activity": activity})
 
 
 def _drop_modalities(batch: Batch, modalities: tuple[str, ...], rng: np.random.Generator) -> None:

@@ -1,7 +1,7 @@
 """The columns of a ray-traced shard: what each array holds, in which type, shape and unit.
 
-A shard holds one episode: K snapshots at one site, with U user terminals (UEs), M bodies (the cast), B carrier bands and
-P propagation paths, ragged over (snapshot, UE). Positions are ENU metres of the site, as on the wire; angles are in
+A shard holds one episode: K snapshots at one site, with U user terminals (UEs), M bodies (the cast), B carrier bands
+and P propagation paths, ragged over (snapshot, UE). Positions are ENU metres of the site, as on the wire; angles are in
 radians, azimuth counter-clockwise from east and elevation upwards from the horizon.
 """
 
@@ -59,7 +59,7 @@ COLUMNS: dict[str, Column] = {
     "path_delay_s": Column("float32", ("P",), "s", "propagation delay"),
     "path_site_angle": Column("float32", ("P", 2), "rad", "azimuth and elevation in which the path leaves the site"),
     "path_ue_angle": Column("float32", ("P", 2), "rad", "azimuth and elevation in which the path leaves the UE"),
-    "path_rate_mps": Column("float32", ("P",), "m/s", "growth of the path's length; Doppler shift is -rate / wavelength"),
+    "path_rate_mps": Column("float32", ("P",), "m/s", "growth of the path's length; Doppler is -rate / wavelength"),
     "path_kind": Column("uint8", ("P", 4), "", "interactions from site to UE: 0 none, 1 specular reflection, "
                         "2 diffuse scattering, 8 diffraction"),
     "path_vertex_m": Column("float32", ("P", 4, 3), "m", "points of interaction from site to UE, NaN past the last"),

@@ -46,7 +46,9 @@ class GatedFusionObjective(nn.Module):
 
 
 def _task_losses(batch: Batch, embedding: Tensor, radio: Tensor, answers: dict[str, Tensor]) -> dict[str, Tensor]:
-    present = batch.step_mask
+    present = batch.step_mask * batch.known
+    if not present.any():
+        return {}
     share = present / present.sum()
     losses: dict[str, Tensor] = {}
     if "position" in batch.truth:

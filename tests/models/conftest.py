@@ -9,8 +9,8 @@ import torch
 
 from models.systems.gated_fusion import GatedFusion
 from service.contract.labels import MODALITIES
+from tests.models.data.fake_set import Size, fake_set
 from tests.models.radhar_files import write_original
-from tests.models.toy import shard_set
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -31,15 +31,15 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from models.export import main  # some seconds, which the other tests need not wait
 
     root = tmp_path_factory.mktemp("exported")
-    shard_set(root / "data", episodes=(0, 1, 13, 14, 16, 17), snapshots=3, ues=2)
+    fake_set(root / "data", plan={"train": 2, "val": 2, "test": 2}, size=Size(snapshots=3))
     write_original(root / "radhar", frames=95, files={"Train": 7, "Test": 2})
     torch.manual_seed(11)
     (root / "run").mkdir()
     torch.save(GatedFusion().state_dict(), root / "run" / "model.pt")
     (root / "run" / "config.json").write_text(json.dumps({"modalities": MODALITIES}))
-    folders = {"--run": "run", "--data": "data", "--radhar": "radhar", "--out": "zoo"}
+    folders = {"--run": "run", "--set": "data", "--radhar": "radhar", "--out": "zoo"}
     arguments = [part for option, name in folders.items() for part in (option, str(root / name))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter calls what torch has deprecated
-        assert main(["gated-fusion", "--json", *arguments]) == 0
+        assert main(["gated-fusion", "--site", "toy", "--json", *arguments]) == 0
     return root / "zoo" / "gated-fusion"

@@ -8,7 +8,7 @@ import torch
 
 from models.adapt import FROZEN, main, start_from
 from models.systems.gated_fusion import GatedFusion
-from tests.models.toy import shard_set
+from tests.models.data.fake_set import fake_set
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adapted(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run adapted to a new site for one epoch."""
     root = tmp_path_factory.mktemp("adapted")
-    shard_set(root / "data", episodes=(0, 1, 13), snapshots=2, ues=2)
-    arguments = ["--base", str(base), "--data", str(root / "data"), "--runs", str(root), "--epochs", "1", "--json"]
-    assert main([*arguments, "--threads", "1"]) == 0
+    fake_set(root / "data", ("toy", "toy-east"), {"train": 2, "val": 1, "test": 1})
+    arguments = ["--base", str(base), "--set", str(root / "data"), "--site", "toy-east", "--runs", str(root)]
+    assert main([*arguments, "--epochs", "1", "--json", "--threads", "1"]) == 0
     return root / "adapted-seed0"
 
 
@@ -63,8 +63,9 @@ def test_run_says_where_it_started_from(base: Path, adapted: Path) -> None:
     config = json.loads((adapted / "config.json").read_text())
     assert config["base"] == str(base)
     assert config["share"] == 1.0
+    assert (config["site"], config["band"]) == ("toy-east", "6 GHz")
 
 
 def test_missing_base_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--base", str(tmp_path / "none"), "--data", str(tmp_path), "--threads", "1"]) == 2
+    assert main(["--base", str(tmp_path / "none"), "--set", str(tmp_path), "--threads", "1"]) == 2
     assert "config.json" in capsys.readouterr().err

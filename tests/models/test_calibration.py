@@ -30,6 +30,7 @@ def _predictions(
         history=np.ones(count, np.int64),
         episode=np.zeros(count, np.int64),
         blocker=np.zeros(count, np.uint8),
+        duplicate=np.zeros(count, bool),
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 
 from models.compare import SHOWN, Table, finished, load_run, markdown, saw_people
@@ -75,9 +76,21 @@ def test_empty_table_is_only_its_head() -> None:
 def test_runs_are_those_that_are_finished(tmp_path: Path) -> None:
     for name in ("gated-fusion-seed0", "gated-fusion-only-csi-seed12", "running-seed1", "notes"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"site": "munich", "band": "6 GHz"}))
         if name != "running-seed1":
             (tmp_path / name / "model.pt").touch()
-    assert [found[:2] for found in finished(tmp_path)] == [("gated-fusion-only-csi", "12"), ("gated-fusion", "0")]
+    found = finished(tmp_path, "munich", "6 GHz")
+    assert [run[:2] for run in found] == [("gated-fusion-only-csi", "12"), ("gated-fusion", "0")]
+
+
+def test_run_on_another_site_or_band_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, config in enumerate(({"site": "munich", "band": "28 GHz"}, {"site": "etoile", "band": "6 GHz"}, {})):
+        folder = tmp_path / f"gated-fusion-seed{seed}"
+        folder.mkdir()
+        (folder / "model.pt").touch()
+        (folder / "config.json").write_text(json.dumps(config))
+    assert finished(tmp_path, "munich", "6 GHz") == []
+    assert all(f"gated-fusion-seed{seed}" in line for seed, line in enumerate(capsys.readouterr().err.splitlines()))
 
 
 def test_run_is_loaded_with_the_modalities_that_it_was_trained_on(tmp_path: Path, model: GatedFusion) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import importlib
+import json
+from pathlib import Path
 
 import pytest
 
-from models.evaluate import TOLERANCE, differences
+from models.evaluate import TOLERANCE, differences, main
+from tests.models.data.fake_set import fake_set
 
 CARD = {"trajectories": {"position_median_m": 1.5, "frames": 960.0}, "radhar windows": {"activity_accuracy": 0.97}}
 
@@ -34,6 +37,24 @@ def test_figure_that_the_card_does_not_have_is_a_difference() -> None:
 
 def test_figure_that_is_no_number_is_a_difference() -> None:
     assert differences({"trajectories": {"position_median_m": float("nan")}}, CARD) != []
+
+
+def test_exported_artifact_is_as_its_card_says(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = exported.parent.parent / "data"
+    arguments = ["gated-fusion", "--zoo", str(exported.parent), "--site", "toy", "--json"]
+    assert main([*arguments, "--set", str(data)]) == 0
+    assert json.loads(capsys.readouterr().out)["same_set"]
+
+
+def test_card_of_another_set_is_not_compared(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = fake_set(tmp_path)
+    arguments = ["gated-fusion", "--zoo", str(exported.parent), "--site", "toy", "--json"]
+    assert main([*arguments, "--set", str(tmp_path)]) == 2
+    assert shards.fingerprint in capsys.readouterr().err
+    assert main([*arguments, "--set", str(tmp_path / "nothing")]) == 2
+    assert "models.data.build" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("module", ["train", "adapt", "compare", "evaluate", "export"])

@@ -32,6 +32,7 @@ def _predictions(error_m: list[tuple[float, float]], los: list[bool]) -> ScenePr
         history=np.ones(count, np.int64),
         episode=np.zeros(count, np.int64),
         blocker=np.zeros(count, np.uint8),
+        duplicate=np.zeros(count, bool),
     )
 
 
@@ -47,6 +48,14 @@ def test_scene_figures_by_hand() -> None:
     assert found["frames"] == 4
     assert found["los_balanced_accuracy"] == 1
     assert found["los_ece"] == pytest.approx(1 - 1 / (1 + np.exp(-2)))  # logit 4 at temperature 2
+
+
+def test_near_duplicates_of_training_frames_do_not_count() -> None:
+    frames = _predictions([(1, 0), (2, 0), (0, 3), (0, 80)], [True, True, False, False])
+    found = scene_figures(replace(frames, duplicate=np.array([False, False, False, True])), CALIBRATION)
+    assert found["frames"] == 3
+    assert found["position_mean_m"] == pytest.approx(2)
+    assert found["nlos_share"] == pytest.approx(1 / 3)
 
 
 def test_area_is_that_of_the_region() -> None:
@@ -108,6 +117,18 @@ def test_novelty_is_fitted_on_both_domains(
     assert (model.novelty.mean.abs().sum(1) > 0).all()
     assert novelty_scores(model.novelty, torch.full((5000, 128), 9.0)).shape == (5000,)
     assert novelty_scores(model.novelty, torch.full((1, 128), 9.0)) > 10
+
+
+def test_terminals_that_are_away_are_no_training_embeddings() -> None:
+    torch.manual_seed(1)
+    model = GatedFusion().eval()
+    train = scene_set(episodes=2, snapshots=3, ues=2)
+    train.present[:, 1] = False
+    fit_novelty(model, Data({"train": train}, {"train": []}), MODALITIES)
+    fitted = model.novelty.mean[0].clone()
+    train.csi[:, :, 1] *= 0
+    fit_novelty(model, Data({"train": train}, {"train": []}), MODALITIES)
+    assert torch.equal(model.novelty.mean[0], fitted)
 
 
 def test_novelty_of_a_model_without_people_still_tells_strange_embeddings() -> None:

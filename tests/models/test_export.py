@@ -13,18 +13,20 @@ from models.graphs import TOLERANCE
 from models.systems.gated_fusion import GatedFusion
 from service.contract.manifest import Calibration, Manifest, contract_fingerprint
 from service.demo.recording import read_recording
-from tests.models.toy import recording, shard_set
+from tests.models.data.fake_set import SITES, Size, fake_set
+from tests.models.toy import recording
 from tests.service.engine.artifacts import write_artifact
 
 CALIBRATION = Calibration({"0.90": 4.605}, 1.0, 1.0, 1.0, {})
 
 
 def test_figures_of_the_sample_are_of_exactly_its_frames(tmp_path: Path, model: GatedFusion) -> None:
-    shards = shard_set(tmp_path, episodes=(16, 17), snapshots=3, ues=2)
+    shards = fake_set(tmp_path, plan={"test": 2}, size=Size(snapshots=3, ues=3))
     people = [recording(activity, frames=120, part="test") for activity in (0, 3, 4)]
-    lines = sample.street_lines(shards, [16, 17], "toy") + sample.people_lines(people)
-    figures = sample_figures(model, CALIBRATION, load(tmp_path, "test", quiet=True), people)
-    assert figures["frames"] == sum(len(line.truth) for line in lines) == 12 + 12
+    lines = sample.street_lines(shards, [0, 1], SITES["toy"], "6 GHz") + sample.people_lines(people)
+    scene = load(tmp_path, "held-out-trajectories", "test", "toy", "6 GHz", quiet=True)
+    figures = sample_figures(model, CALIBRATION, scene, people)
+    assert figures["frames"] == sum(len(line.truth) for line in lines) == 9 + 6 + 12  # one away in the second
     assert set(figures) == {
         "frames", "position_median_m", "position_p95_m", "region_coverage", "los_accuracy", "activity_accuracy",
     }  # fmt: skip

@@ -23,8 +23,9 @@ def data() -> RayTracedSet:
 
 def _only(data: RayTracedSet, ue: int) -> RayTracedSet:
     """The set with one of its terminals."""
-    names = ("gain", "csi", "position_m", "blocker", "paths")
-    return replace(data, **{name: getattr(data, name)[:, :, ue : ue + 1] for name in names})
+    names = ("gain", "csi", "position_m", "blocker", "paths", "duplicate")
+    there = {name: getattr(data, name)[:, ue : ue + 1] for name in ("present", "labelled")}
+    return replace(data, **{name: getattr(data, name)[:, :, ue : ue + 1] for name in names}, **there)
 
 
 def test_frames_are_in_the_order_of_the_set(model: GatedFusion, data: RayTracedSet) -> None:
@@ -37,6 +38,15 @@ def test_frames_are_in_the_order_of_the_set(model: GatedFusion, data: RayTracedS
     np.testing.assert_allclose(found.gate.sum(1), 1, atol=1e-6)
 
 
+def test_terminal_that_is_away_has_no_frames_and_changes_no_other(model: GatedFusion, data: RayTracedSet) -> None:
+    fewer = replace(data, present=np.array([[True, True], [False, True]]))
+    whole, found = (predict_scene(model, d, MODALITIES) for d in (data, fewer))
+    kept = np.ones((2, 10, 2), bool)
+    kept[1, :, 0] = False
+    for name in ("position_m", "truth_m", "los", "gate", "history", "episode"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name)[kept.ravel()])
+
+
 @pytest.mark.parametrize("longest", [1, 3, 8])
 def test_frame_is_answered_as_the_service_would_answer_it(model: GatedFusion, data: RayTracedSet, longest: int) -> None:
     """One frame at a time, from a buffer in half precision, apart from the others."""
@@ -45,7 +55,7 @@ def test_frame_is_answered_as_the_service_would_answer_it(model: GatedFusion, da
         window = []
         alone = _only(data, ue)
         for k in range(max(0, step + 1 - longest), step + 1):
-            radio = radio_inputs(alone.csi[episode, k][None, None], data.site.bandwidth_hz or 0)
+            radio = radio_inputs(alone.csi[episode, k][None, None], data.band.bandwidth_hz)
             frame = scene_windows(alone, np.array([episode]), np.array([k]), 1, radio, MODALITIES)
             with torch.no_grad():
                 window.append(model.encoder(**frame.inputs)[0].half().float()[0])

@@ -18,18 +18,19 @@ from service.contract.labels import ACTIVITIES
 from service.demo.recording import read_recording
 from service.errors import InvalidInput
 from service.pipeline import Batch, SiteFrame, SiteScene
-from tests.models.toy import recording, shard_set
+from tests.models.data.fake_set import SITES, Size, fake_set
+from tests.models.toy import recording
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
-    return shard_set(tmp_path_factory.mktemp("set"), episodes=(16, 17), snapshots=3, ues=2)
+    return fake_set(tmp_path_factory.mktemp("set"), plan={"test": 2}, size=Size(snapshots=3, ues=3))
 
 
 @pytest.fixture(scope="module")
 def lines(shards: ShardSet) -> list[Line]:
     people = [recording(activity, frames=120, part="test") for activity in (0, 3)]
-    return street_lines(shards, [16, 17], "munich") + people_lines(people)
+    return street_lines(shards, [0, 1], SITES["toy"], "6 GHz") + people_lines(people)
 
 
 def _parsed(line: Line) -> Batch:
@@ -45,16 +46,19 @@ def test_service_reads_every_request(lines: list[Line]) -> None:
 
 def test_requests_carry_what_the_shards_hold(shards: ShardSet, lines: list[Line]) -> None:
     for number, line in enumerate(lines[:6]):
-        arrays, k = shards.read(16 + number // 3), number % 3
+        episode, k = divmod(number, 3)
+        arrays = shards.read("toy", episode)
         batch = _parsed(line)
         (scene,) = batch.scenes
         assert isinstance(scene, SiteScene)
-        assert scene.capture.camera == captures(arrays, "camera")[k].tobytes()
+        whole = captures(arrays, SITES["toy"])[k]
+        assert scene.capture.camera == whole.camera
         for name in ("radar", "lidar"):
-            np.testing.assert_array_equal(getattr(scene.capture, name), captures(arrays, name)[k])
+            np.testing.assert_array_equal(getattr(scene.capture, name), getattr(whole, name))
+        assert len(batch.frames) == 3 - episode  # the third is away in the second episode
         for ue, (frame, truth) in enumerate(zip(batch.frames, line.truth, strict=True)):
             assert isinstance(frame, SiteFrame)
-            np.testing.assert_array_equal(frame.frame.csi, measured_csi(arrays)[k, ue])
+            np.testing.assert_array_equal(frame.frame.csi, measured_csi(arrays, 1)[k, ue])
             np.testing.assert_allclose(truth["position_enu_m"], arrays["ue_position_m"][k, ue, :2], atol=1e-3)
             assert truth["los"] == (arrays["blocker"][k, ue] == 0)
 
@@ -64,7 +68,7 @@ def test_time_of_a_terminal_always_rises(lines: list[Line]) -> None:
     for line in lines:
         for frame in line.request["frames"]:
             times[frame["site"], frame["ue"]].append(frame["timestamp_s"])
-    assert len(times) == 2 * 2 + 2
+    assert len(times) == 3 + 2 + 2
     for seen in times.values():
         assert (np.diff(seen) > 0).all()
     np.testing.assert_allclose(np.diff(times["radhar", "person-0"]), 1 / 3)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from models.data.raytraced_set import RayTracedSet
 from models.train import Config, fit, main
-from tests.models.toy import recording, scene_set, shard_set
+from tests.models.data.fake_set import fake_set
+from tests.models.toy import recording, scene_set
 
 CONFIG = Config(epochs=2, draws=1, radar_runs=2)
 NOBODY = {"train": [], "val": []}
@@ -84,8 +87,27 @@ def test_single_modality_is_a_baseline(data: dict[str, RayTracedSet], tmp_path: 
     assert (tmp_path / "model.pt").exists()
 
 
+def test_frames_without_labels_teach_nothing(data: dict[str, RayTracedSet], tmp_path: Path) -> None:
+    """Nor does the place of a UE that is away."""
+    train = replace(data["train"], labelled=np.array([[True, True], [False, False]]))
+    train.present[0, 1] = False
+    moved = train.position_m.copy()
+    moved[0, :, 1] += 1e4
+    moved[1] -= 1e4
+    for name, position_m in (("as it is", train.position_m), ("moved", moved)):
+        few = {"train": replace(train, position_m=position_m), "val": data["val"]}
+        fit(Config(epochs=1, draws=1), few, NOBODY, tmp_path / name, quiet=True)
+    expected = _weights(tmp_path / "as it is")
+    assert all(torch.equal(value, expected[name]) for name, value in _weights(tmp_path / "moved").items())
+
+
 def test_missing_data_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shard_set(tmp_path / "data", episodes=(0,))
-    for folder, expected in ((tmp_path / "nothing", "models.data.build"), (tmp_path / "data", "'val'")):
-        assert main(["gated-fusion", "--data", str(folder), "--runs", str(tmp_path), "--json", "--threads", "1"]) == 2
+    fake_set(tmp_path / "data", plan={"train": 2, "test": 1})
+    for folder, site, expected in (
+        ("nothing", "toy", "models.data.build"),
+        ("data", "toy", "'val'"),
+        ("data", "far", "expected one of toy"),
+    ):
+        arguments = ["--set", str(tmp_path / folder), "--site", site, "--runs", str(tmp_path), "--threads", "1"]
+        assert main(["gated-fusion", "--json", *arguments]) == 2
         assert expected in capsys.readouterr().err

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
-from models.data.build import CAST
 from models.data.measured.radhar import FRAME_RATE_HZ, Recording
+from models.data.raytraced.bands import BANDS
 from models.data.raytraced.frontend import measure
 from models.data.raytraced_set import RayTracedSet
-from models.data.shards import Arrays, ShardSet, ragged
 from service.contract.labels import ACTIVITIES
 from service.contract.sites import Site
 from tests.service.normalizers.waves import BANDWIDTH_HZ, delay_of, plane_wave
@@ -52,7 +48,10 @@ def places(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float
 
 
 def scene_set(episodes: int = 2, snapshots: int = 3, ues: int = 2, seed: int = 0) -> RayTracedSet:
-    """Random captures, free-space channels, unevenly spaced snapshots; every episode has both LoS and NLoS."""
+    """Random captures, free-space channels, unevenly spaced snapshots; every episode has both LoS and NLoS.
+
+    Every UE is there, and no frame is a duplicate.
+    """
     rng = np.random.default_rng(seed)
     lead = (episodes, snapshots)
     position_m = places((*lead, ues), rng)
@@ -61,16 +60,20 @@ def scene_set(episodes: int = 2, snapshots: int = 3, ues: int = 2, seed: int = 0
     blocker[:, ::2, 0] = 1
     return RayTracedSet(
         site=SITE,
+        band=BANDS[1],
         episode=np.arange(episodes),
         time_s=np.cumsum(rng.uniform(0.3, 0.7, lead), 1),
         camera=rng.integers(0, 256, (*lead, 3, 96, 192), dtype=np.uint8),
         radar=rng.exponential(0.1, (*lead, 4, 64, 64)).astype(np.float32),
         lidar=rng.exponential(0.1, (*lead, 3, 64, 64)).astype(np.float32),
         gain=gain,
-        csi=measure(gain, BANDWIDTH_HZ, rng).csi(),
+        csi=measure(gain, BANDS[1], rng).csi(),
         position_m=position_m,
         blocker=blocker,
-        paths=np.ones((*lead, ues), np.int16),
+        paths=np.ones((*lead, ues), np.int64),
+        present=np.ones((episodes, ues), bool),
+        labelled=np.ones((episodes, ues), bool),
+        duplicate=np.zeros((*lead, ues), bool),
     )
 
 
@@ -86,47 +89,3 @@ def recording(activity: int, frames: int = 160, part: str = "train", name: str =
         activity,
         part,
     )
-
-
-def shard(snapshots: int = 2, ues: int = 2, seed: int = 0) -> Arrays:
-    """The arrays of a recorded episode that loading and sampling need."""
-    rng = np.random.default_rng(seed)
-    position_m = places((snapshots, ues), rng)
-    gain = channels(position_m)
-    measured = measure(gain, BANDWIDTH_HZ, rng)
-    antenna_m = np.concatenate([SITE.to_enu(position_m), np.full((snapshots, ues, 1), 1.5)], -1)
-    pixels = rng.integers(0, 256, (snapshots, 160, 320, 3), dtype=np.uint8)
-    arrays: Arrays = {
-        "time_s": 0.5 * np.arange(snapshots),
-        "ue_body": np.array([i for i, body in enumerate(CAST) if body.carries_ue][:ues], np.int16),
-        "ue_position_m": antenna_m.astype(np.float32),
-        "blocker": rng.integers(0, 4, (snapshots, ues)).astype(np.uint8),
-        "paths": rng.integers(0, 9, (snapshots, ues)).astype(np.int16),
-        "csi_gain": gain.view(np.float32).reshape(*gain.shape, 2),
-        "csi_levels": measured.levels,
-        "csi_scale": measured.scale,
-    }
-    captures: dict[str, list[NDArray[np.generic]]] = {
-        "camera": [np.frombuffer(simplejpeg.encode_jpeg(frame, quality=80), np.uint8) for frame in pixels],
-        "radar": [_around(rng, n, [0.1, 5, 0]) for n in rng.integers(0, 20, snapshots)],
-        "lidar": [_around(rng, n, [0, 0])[:, [1, 2, 3, 0, 4]] for n in rng.integers(0, 20, snapshots)],
-    }
-    for name, parts in captures.items():
-        arrays[name], arrays[f"{name}_offset"] = ragged(parts)
-    return arrays
-
-
-def shard_set(folder: Path, episodes: tuple[int, ...] = (0, 13, 16), snapshots: int = 2, ues: int = 2) -> ShardSet:
-    """A built set in `folder`; its default episodes are one each of train, val and test."""
-    shards = ShardSet(folder, {"layout": "toy", "site": SITE.to_json(), "seed": 0})
-    shards.create()
-    for episode in episodes:
-        shards.write(episode, shard(snapshots, ues, seed=episode))
-    return shards
-
-
-def _around(rng: np.random.Generator, count: int, rest: list[float]) -> NDArray[np.float32]:
-    """`count` rows: the first of `rest`, a point of the sector in ENU, the others of `rest`, times random shares."""
-    enu = SITE.to_enu(places((count,), rng))
-    columns = [rng.uniform(0, 1, count) * scale for scale in rest]
-    return np.column_stack([columns[0], enu, rng.uniform(0, 5, count), *columns[1:]]).astype(np.float32)

@@ -61,3 +61,15 @@ def test_fingerprints_are_of_the_stored_measurements_in_the_order_of_the_frames(
     }
     expected = aoa_profile(data.csi.reshape(-1, 32, 64))
     np.testing.assert_allclose(found.features["cues"][:, :64], expected, atol=1e-5)
+
+
+def test_terminal_that_is_away_leaves_no_fingerprint() -> None:
+    data = scene_set(episodes=2, snapshots=3, ues=2)
+    whole = fingerprints(data)
+    data.present[1, 0] = False
+    kept = np.ones((2, 3, 2), bool)
+    kept[1, :, 0] = False
+    found = fingerprints(data)
+    np.testing.assert_array_equal(found.position_m, whole.position_m[kept.ravel()])
+    for name, values in found.features.items():
+        np.testing.assert_allclose(values, whole.features[name][kept.ravel()], atol=1e-5)

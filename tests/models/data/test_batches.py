@@ -46,7 +46,8 @@ def _given(batch: Batch, name: str) -> Tensor:
 
 def test_rows_are_the_trajectories_of_terminals() -> None:
     windows, steps, ues = 2, 3, 4
-    batch = Batch({}, windows, torch.zeros(windows * ues, steps), torch.zeros(windows * ues, steps), {})
+    empty = torch.zeros(windows * ues, steps)
+    batch = Batch({}, windows, empty, empty, empty, {})
     frames = torch.stack(torch.meshgrid(*(torch.arange(n) for n in (windows, steps, ues)), indexing="ij"), -1)
     rows = batch.by_row(frames.reshape(-1, 3))
     for row in range(windows * ues):
@@ -74,6 +75,14 @@ def test_window_keeps_captures_channels_and_truth_together(data: RayTracedSet) -
                 assert batch.truth["los"][row, step] == data.los[episode, first + step, ue]
                 age = data.time_s[episode, first + steps - 1] - data.time_s[episode, first + step]
                 assert batch.age[row, step].item() == pytest.approx(age, abs=1e-5)
+
+
+def test_truth_is_known_where_a_terminal_is_there_and_labelled(data: RayTracedSet) -> None:
+    some = replace(data, present=data.present.copy(), labelled=data.labelled.copy())
+    some.present[2, 1] = False
+    some.labelled[0, 2] = False
+    batch = scene_windows(some, np.array([2, 0]), np.array([1, 4]), 2, None, ("camera",))
+    assert batch.known.tolist() == [[1, 1], [0, 0], [1, 1], [1, 1], [1, 1], [0, 0]]
 
 
 def test_modalities_that_the_model_has_not_are_neither_given_nor_marked(data: RayTracedSet) -> None:

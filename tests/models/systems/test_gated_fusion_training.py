@@ -41,9 +41,12 @@ class _Stub(nn.Module):
         }
 
 
-def _losses(los: Tensor, mask: Tensor, los_logit: float = 0.0, error_m: Tensor | None = None) -> dict[str, float]:
+def _losses(
+    los: Tensor, mask: Tensor, los_logit: float = 0.0, error_m: Tensor | None = None, known: Tensor | None = None
+) -> dict[str, float]:
     truth = {"position": torch.zeros(ROWS, STEPS, 2), "los": los}
-    batch = Batch({"frames": ROWS * STEPS}, ROWS, torch.zeros(ROWS, STEPS), mask, truth)
+    known = torch.ones(ROWS, STEPS) if known is None else known
+    batch = Batch({"frames": ROWS * STEPS}, ROWS, torch.zeros(ROWS, STEPS), mask, known, truth)
     stub = _Stub(los_logit, torch.zeros(ROWS, STEPS, 2) if error_m is None else error_m)
     objective = GatedFusionObjective(stub)
     return objective([batch], torch.ones(4, 16, dtype=torch.int64), torch.ones(4, 3))[1]
@@ -57,16 +60,23 @@ def test_both_classes_of_line_of_sight_count_alike_however_rare_one_is(seen: int
     assert loss == pytest.approx(1.5 * 0.5 * (right + wrong), rel=1e-5)  # the single frame's own estimate counts half
 
 
-def test_masked_steps_are_not_trained_on() -> None:
-    mask = torch.ones(ROWS, STEPS)
-    mask[0, 1] = mask[4, 0] = 0
+@pytest.mark.parametrize("hidden_by", ["mask", "known"])
+def test_steps_that_are_masked_or_unknown_are_not_trained_on(hidden_by: str) -> None:
+    given = {"mask": torch.ones(ROWS, STEPS), "known": torch.ones(ROWS, STEPS)}
+    hidden = given[hidden_by]
+    hidden[0, 1] = hidden[4, 0] = 0
     error_m = torch.zeros(ROWS, STEPS, 2)
     los = (torch.arange(ROWS * STEPS) % 2).float().view(ROWS, STEPS)
-    expected = _losses(los, mask, 2.0, error_m)
-    error_m[mask == 0], los[mask == 0] = 1e3, 1 - los[mask == 0]
-    assert _losses(los, mask, 2.0, error_m) == pytest.approx(expected, rel=1e-6)
+    expected = _losses(los, los_logit=2.0, error_m=error_m, **given)
+    error_m[hidden == 0], los[hidden == 0] = 1e3, 1 - los[hidden == 0]
+    assert _losses(los, los_logit=2.0, error_m=error_m, **given) == pytest.approx(expected, rel=1e-6)
     error_m[0, 0] = 1e3
-    assert _losses(los, mask, 2.0, error_m)["position"] > expected["position"] + 1
+    assert _losses(los, los_logit=2.0, error_m=error_m, **given)["position"] > expected["position"] + 1
+
+
+def test_batch_without_any_label_has_no_loss_to_weigh() -> None:
+    ones = torch.ones(ROWS, STEPS)
+    assert set(_losses(ones, ones, known=torch.zeros(ROWS, STEPS))) == {"text"}
 
 
 def test_uninformed_answers_cost_what_chance_costs() -> None:
