@@ -45,7 +45,7 @@ format: $(VENV)/.dev ## rewrite the code as the linter wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-data: $(VENV)/.raytrace ## build the ray-traced data set in data/ (hours)
+data: $(VENV)/.raytrace ## build the ray-traced data set in data/full on all cores (hours); goes on where it was stopped
 	$(BIN)/python -m models.data.build
 
 raytrace: $(VENV)/.raytrace ## add the ray tracer to .venv

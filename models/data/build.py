@@ -11,7 +11,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from models.data.checksums import sum_of, write_sums
-from models.data.provenance import commit
+from models.data.provenance import commit, source
 from models.data.ray_cluster import on_ray
 from models.data.recipe import RECIPES, Recipe, settings
 from models.data.shard_job import NO_TRACER, Factory, Job, Order, Product, trace
@@ -44,12 +44,10 @@ def main(argv: list[str] | None = None, factory: Factory = trace) -> int:
             return _verify(ShardSet.open(folder), args.json)
         shards = ShardSet(folder, settings(recipe), describe(recipe))
         shards.create()
+        jobs = plan(recipe, args.site or list(recipe.sites), args.episodes)[args.shard :: args.shards]
+        return _build(shards, jobs, Order(recipe, shards.fingerprint, factory), args)
     except (SettingsMismatch, FileNotFoundError) as error:
         print(error, file=sys.stderr)
-        return 2
-    jobs = plan(recipe, args.site or list(recipe.sites), args.episodes)[args.shard :: args.shards]
-    try:
-        return _build(shards, jobs, Order(recipe, shards.fingerprint, factory), args)
     except NO_TRACER as error:
         print(f"cannot trace rays: {error}. `make raytrace` installs the Python side.", file=sys.stderr)
     except ConnectionError as error:
@@ -74,14 +72,16 @@ def plan(recipe: Recipe, sites: list[str], episodes: int | None = None) -> list[
 def _build(shards: ShardSet, jobs: list[Job], order: Order, args: argparse.Namespace) -> int:
     """Do the jobs whose files are not there yet, and report."""
     missing = [job for job in jobs if not _path(shards, job).exists()]
-    episodes = [job for job in jobs if job.episode is not None]
+    if missing:
+        _check_code(shards, order, args)
     snapshots = order.recipe.snapshots
-    there = len(episodes) - sum(job.episode is not None for job in missing)
+    total = snapshots * sum(job.episode is not None for job in jobs)
+    there = total - snapshots * sum(job.episode is not None for job in missing)
     throughput = Throughput("ray" if args.ray else "local", snapshots)
     fresh: dict[str, str] = {}
     failed: list[str] = []
     interrupted = False
-    bar = tqdm(initial=there * snapshots, total=len(episodes) * snapshots, unit=" snapshots", disable=args.json)
+    bar = tqdm(initial=there, total=total, unit=" snapshots", disable=args.json)
     with bar, closing(_products(missing, order, args)) as products:
         try:
             for product in products:
@@ -93,7 +93,7 @@ def _build(shards: ShardSet, jobs: list[Job], order: Order, args: argparse.Names
                     continue
                 path = _path(shards, product.job)
                 replace_file(path, product.data)
-                shards.note_provenance({**commit(), **product.made_by})
+                shards.note_provenance(_provenance(product))
                 fresh[path.name] = sum_of(product.data)
                 throughput.add(product)
                 bar.update(0 if product.job.episode is None else snapshots)
@@ -111,7 +111,30 @@ def _build(shards: ShardSet, jobs: list[Job], order: Order, args: argparse.Names
     return 0
 
 
-def _products(jobs: list[Job], order: Order, args: argparse.Namespace) -> Iterator[Product]:
+def _check_code(shards: ShardSet, order: Order, args: argparse.Namespace) -> None:
+    """Where the code has changed since the shards that are there, make one of them again.
+
+    Raises `SettingsMismatch` where its bytes are others: then `GENERATOR` should have been raised.
+    """
+    there = [job for job in plan(order.recipe, list(order.recipe.sites)) if _path(shards, job).exists()]
+    again = next((job for job in there if job.episode is not None), None)
+    if not again or source() in {made.get("source") for made in shards.provenance}:
+        return
+    (product,) = _products([again], order, args)
+    if product.data != _path(shards, again).read_bytes():
+        got = product.error or "other bytes"
+        raise SettingsMismatch(
+            f"{_path(shards, again)}: expected that the code makes this shard again, got {got}; "
+            "choose another --out, and raise GENERATOR in models/data/recipe.py if the change is meant to stay"
+        )
+    shards.note_provenance(_provenance(product))
+
+
+def _provenance(product: Product) -> dict[str, object]:
+    return {**commit(), "source": source(), **product.made_by}
+
+
+def _products(jobs: list[Job], order: Order, args: argparse.Namespace) -> Generator[Product]:
     if args.ray and jobs:
         yield from on_ray(jobs, order, args.ray, args.workers)
     else:

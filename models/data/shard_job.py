@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from models.data.provenance import machine, software
 from models.data.raytraced.llvm import NoLLVM, use_llvm
@@ -70,7 +70,7 @@ class Product:
     seconds: float = 0.0
     worker: tuple[str, int] = ("", 0)
     made_by: dict[str, str] = field(default_factory=dict)
-    machine: dict[str, object] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
     error: str = ""
 
 

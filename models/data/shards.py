@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,8 @@ class ShardSet:
     """
 
     folder: Path
-    settings: dict[str, object]
-    splits: dict[str, object] = field(default_factory=dict)
+    settings: dict[str, Any]
+    splits: dict[str, Any] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -90,11 +91,15 @@ class ShardSet:
         described = _described(folder)
         return cls(folder, described["settings"], described["splits"])
 
+    @property
+    def provenance(self) -> list[dict[str, Any]]:
+        """What made the shards: commits, versions and platforms, each once; see `models.data.provenance`."""
+        return list(_described(self.folder)["provenance"])
+
     def note_provenance(self, provenance: Mapping[str, object]) -> None:
         """Remember in `set.json` what made some of the shards, unless it is there already."""
-        known = _described(self.folder)["provenance"]
-        if provenance not in known:
-            self._describe([*known, dict(provenance)])
+        if provenance not in self.provenance:
+            self._describe([*self.provenance, dict(provenance)])
 
     def path(self, site: str, episode: int) -> Path:
         """Where the shard of an episode lies."""
@@ -195,11 +200,11 @@ def _pack(arrays: Arrays, fingerprint: str) -> bytes:
     return save(whole, metadata={"fingerprint": fingerprint})  # one entry: several are written in random order
 
 
-def _described(folder: Path) -> dict[str, object]:
+def _described(folder: Path) -> dict[str, Any]:
     path = folder / "set.json"
     if not path.exists():
         raise FileNotFoundError(f"{folder}: expected a built set with a set.json, got none; run models.data.build")
-    described = json.loads(path.read_text())
+    described: dict[str, Any] = json.loads(path.read_text())
     if described.get("schema") != VERSION:
         raise SettingsMismatch(
             f"{path}: expected a set of schema {VERSION}, got schema {described.get('schema')}: another "

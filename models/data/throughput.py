@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from models.data.provenance import commit
 from models.data.shard_job import Product
@@ -19,7 +20,7 @@ NAME = "builds.json"
 class _Worker:
     """What one worker has done."""
 
-    machine: dict[str, object]
+    machine: dict[str, Any]
     episodes: int = 0
     busy_s: float = 0.0
 
@@ -41,7 +42,7 @@ class Throughput:
             worker.episodes += 1
             self._bytes += len(product.data)
 
-    def report(self, complete: bool) -> dict[str, object]:
+    def report(self, complete: bool) -> dict[str, Any]:
         """Counts and rates so far; rates are None before the first episode.
 
         `snapshots_per_s` is of all workers over the whole time, the starting of the workers included; that of a worker
@@ -67,15 +68,16 @@ class Throughput:
         }
 
 
-def append_report(folder: Path, report: dict[str, object]) -> None:
+def append_report(folder: Path, report: dict[str, Any]) -> None:
     """Add the report of a build to those of the set."""
     replace_file(folder / NAME, f"{json.dumps([*reports(folder), report], indent=1)}\n".encode())
 
 
-def reports(folder: Path) -> list[dict[str, object]]:
+def reports(folder: Path) -> list[dict[str, Any]]:
     """Reports of the builds that made the set, oldest first."""
     path = folder / NAME
-    return json.loads(path.read_text()) if path.exists() else []
+    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    return found
 
 
 def _ratio(dividend: float, divisor: float, digits: int | None = 3) -> float | None:
