@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from models.data.measured.radhar import FRAME_RATE_HZ, WINDOW_FRAMES, Recording
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _LEAVES = (1, 2, 5)  # smallest leaves that are tried
+
+Table = tuple[NDArray[np.float32], NDArray[np.generic]]  # features [N, F], truth [N] or [N, D]
+Forest = TypeVar("Forest", ExtraTreesClassifier, ExtraTreesRegressor)
 
 
 def features(window: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -28,15 +35,19 @@ def features(window: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def evaluate(people: dict[str, list[Recording]], seed: int) -> NDArray[np.float64]:
     """Probabilities `[N, 5]` of the test windows, in order; the smallest leaf is chosen on validation."""
-    table = {part: _table(recordings) for part, recordings in people.items()}
-    forests = [
-        ExtraTreesClassifier(400, min_samples_leaf=leaf, random_state=seed, n_jobs=-1).fit(*table["train"])
-        for leaf in _LEAVES
-    ]
-    best = max(forests, key=lambda forest: float(forest.score(*table["val"])))
-    return np.asarray(best.predict_proba(table["test"][0]))
+    tables = {part: table(recordings) for part, recordings in people.items()}
+    forest = ExtraTreesClassifier(400, random_state=seed, n_jobs=-1)
+    best = tuned(forest, tables["train"], lambda fitted: float(fitted.score(*tables["val"])))
+    return np.asarray(best.predict_proba(tables["test"][0]))
 
 
-def _table(recordings: list[Recording]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def tuned(forest: Forest, train: Table, score: Callable[[Forest], float]) -> Forest:
+    """The forest fitted to `train`, with that smallest leaf whose score, on validation, is the highest."""
+    forests = [clone(forest).set_params(min_samples_leaf=leaf).fit(*train) for leaf in _LEAVES]
+    return max(forests, key=score)
+
+
+def table(recordings: list[Recording]) -> Table:
+    """Features and activities of all windows, recording by recording."""
     rows = [features(r.window(k)) for r in recordings for k in range(r.windows)]
     return np.stack(rows), np.concatenate([np.full(r.windows, r.activity) for r in recordings])

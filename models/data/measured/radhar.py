@@ -185,7 +185,8 @@ SET = MeasuredSet(
     protocol="The authors' files for training and test, in windows of 60 frames (2 s), 10 frames apart. Every seventh "
     "training file of an activity is our validation.",
     figure="accuracy over windows. Theirs 0.92, OG-PCL 0.9175 at 0.83 M parameters, both on the whole set. On a subset "
-    "of 186 files ExtraTrees over simple statistics give **0.9745** (computed here)",
+    "of 186 files ExtraTrees over simple statistics (computed here): **0.9666 ± 0.0006** trained on train and val, "
+    "0.9669 ± 0.0003 on train alone",
     licence=LICENCE,
     source=SOURCE.removeprefix("RadHAR, "),
     use="train",

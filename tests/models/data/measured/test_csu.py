@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from sklearn.neighbors import KNeighborsRegressor
 
 from models.data.measured import csu
 from models.data.measured.files import BadFile
-from models.data.measured.samples import MeasuredSet, Samples, join
+from models.data.measured.samples import join
 from tests.models.data.measured.shared import measured
 from tests.models.data.measured.tiny import PACKETS, REF_PLACES, TEST_PLACES, csu_arrays, write_csu
 
@@ -64,28 +61,6 @@ def test_array_of_another_length_is_named(tmp_path: Path) -> None:
     assert len(HONEST.load(tmp_path, "train")) == PACKETS * (REF_PLACES - 2)
 
 
-Features = Callable[[NDArray[np.complex64]], NDArray[np.float32]]
-
-
-def _normalised(csi: NDArray[np.complex64]) -> NDArray[np.float32]:
-    amplitude = np.abs(csi)
-    return amplitude / np.linalg.norm(amplitude, axis=1, keepdims=True)
-
-
-def _error_m(each: MeasuredSet, root: Path, features: Features) -> tuple[float, float]:
-    """Mean and median error of kNN-20, walk by walk."""
-    train = join(each.load(root, "train"), each.load(root, "val"))
-    test = each.load(root, "test")
-    errors = [_walk(train, test, walk, features) for walk in range(5)]
-    return float(np.concatenate(errors).mean()), float(np.median(np.concatenate(errors)))
-
-
-def _walk(train: Samples, test: Samples, walk: int, features: Features) -> NDArray[np.float64]:
-    known, asked = (samples.pick(samples.labels["path"] == walk, samples.part) for samples in (train, test))
-    knn = KNeighborsRegressor(20).fit(features(known.inputs["csi"]), known.labels["position"])
-    return np.linalg.norm(knn.predict(features(asked.inputs["csi"])) - asked.labels["position"], axis=1)
-
-
 def test_real_set_has_the_places_that_its_readme_counts() -> None:
     root = measured("csu_csi")
     ref = join(HONEST.load(root, "train"), HONEST.load(root, "val"))
@@ -94,30 +69,11 @@ def test_real_set_has_the_places_that_its_readme_counts() -> None:
     assert (len(test), len(set(test.group.tolist()))) == (16_400, 164)
 
 
-def test_real_unused_subcarriers_name_the_place_without_any_radio() -> None:
+def test_real_unused_subcarriers_hardly_change_over_a_recording_and_tell_some_apart() -> None:
     root = measured("csu_csi")
-    ref = join(PUBLISHED.load(root, "train"), PUBLISHED.load(root, "val"))
-    values = ref.inputs["csi"][:, csu.UNUSED[0]]
-    assert all(len(set(values[ref.group == name].tolist())) == 1 for name in set(ref.group.tolist()))
-    assert len(set(values.tolist())) > 20
-    test = PUBLISHED.load(root, "test")
-    errors = [_walk_without_radio(ref, test, walk) for walk in range(5)]
-    error_m = np.concatenate(errors)
-    assert (error_m.mean(), np.median(error_m)) == pytest.approx((2.28, 1.60), abs=0.02)
-
-
-def _walk_without_radio(ref: Samples, test: Samples, walk: int) -> NDArray[np.float64]:
-    """Errors where the answer is the middle of all places of the walk whose unused values are nearest."""
-    known = ref.pick(np.flatnonzero(ref.labels["path"] == walk)[::300], "ref")  # a packet of each recording
-    asked = test.pick(test.labels["path"] == walk, "test")
-    one, other = (samples.inputs["csi"][:, list(csu.UNUSED)] for samples in (known, asked))
-    distance = np.linalg.norm(np.abs(other)[:, None] - np.abs(one), axis=-1)
-    nearest = distance <= distance.min(1, keepdims=True) + 1e-3
-    answer = (nearest[..., None] * known.labels["position"]).sum(1) / nearest.sum(1, keepdims=True)
-    return np.linalg.norm(answer - asked.labels["position"], axis=1)
-
-
-def test_real_neighbours_err_as_the_card_says() -> None:
-    root = measured("csu_csi")
-    assert _error_m(PUBLISHED, root, _normalised) == pytest.approx((2.52, 1.41), abs=0.02)
-    assert _error_m(HONEST, root, _normalised) == pytest.approx((9.19, 8.15), abs=0.02)
+    for parts in (("train", "val"), ("test",)):
+        samples = join(*(PUBLISHED.load(root, part) for part in parts))
+        values = samples.inputs["csi"][:, list(csu.UNUSED)]
+        _, first, recording = np.unique(samples.group, return_index=True, return_inverse=True)
+        assert (values == values[first][recording]).mean(0).min() > 0.98
+        assert len(set(values[:, 0].tolist())) > 20

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.ensemble import ExtraTreesRegressor
 
 from models.data.measured import deepsense
 from models.data.measured.files import BadFile
@@ -105,37 +104,3 @@ def test_real_set_has_the_samples_that_its_readme_counts() -> None:
     assert sum(len(RANDOM.load(root, part)) for part in RANDOM.parts) == 22_828
     assert [len(CHARAN.load(root, part)) for part in CHARAN.parts] == [1380 + 549, 690 + 274, 230 + 92]
     assert set(CHARAN.load(root, "train").labels["beam"].tolist()) <= set(range(32))
-
-
-def test_real_beam_falls_with_the_neighbours_as_published() -> None:
-    """The authors' kNN of scenario 5, five runs: position scaled over all rows, most frequent beam of 9 neighbours."""
-    root = measured("deepsense_beams")
-    parts = (RANDOM.load(root, part) for part in RANDOM.parts)
-    mixed = join(*(samples.pick(samples.labels["scenario"] == 5, samples.part) for samples in parts))
-    split = deepsense.random_split(len(mixed))
-    ordered = mixed.pick(np.argsort(np.concatenate([split[part] for part in RANDOM.parts])), "all")
-    gps, beam = ordered.inputs["gps"], ordered.labels["beam"]
-    scaled = (gps - gps.min(0)) / (gps.max(0) - gps.min(0))
-    accuracy = [_knn_accuracy(scaled, beam, run) for run in range(1, 6)]
-    assert 100 * np.mean(accuracy) == pytest.approx(45.19, abs=2.0)
-
-
-def _knn_accuracy(scaled: np.ndarray, beam: np.ndarray, run: int) -> float:
-    split = deepsense.random_split(len(beam), run)
-    known = np.concatenate([split["val"], split["train"]])
-    distance = np.linalg.norm(scaled[split["test"]][:, None] - scaled[known], axis=-1)
-    votes = beam[known][np.argsort(distance, axis=1)[:, :9]]
-    answer = [np.bincount(row, minlength=64).argmax() for row in votes]
-    return float((answer == beam[split["test"]]).mean())
-
-
-def test_real_power_tells_the_place_of_unseen_drives_as_the_card_says() -> None:
-    root = measured("deepsense_beams")
-    train = join(WHOLE_DRIVES.load(root, "train"), WHOLE_DRIVES.load(root, "val"))
-    test = WHOLE_DRIVES.load(root, "test")
-    for scenario, mean_m in ((5, 2.10), (8, 0.42)):
-        known, asked = (s.pick(s.labels["scenario"] == scenario, s.part) for s in (train, test))
-        trees = ExtraTreesRegressor(20, min_samples_leaf=2, max_features=0.5, random_state=0)
-        trees.fit(np.log(known.inputs["beam_power"] + 1e-6), known.labels["position"])
-        error_m = trees.predict(np.log(asked.inputs["beam_power"] + 1e-6)) - asked.labels["position"]
-        assert np.linalg.norm(error_m, axis=1).mean() == pytest.approx(mean_m, rel=0.08)

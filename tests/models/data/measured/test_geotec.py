@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.ensemble import ExtraTreesClassifier
 
 from models.data.measured import geotec
 from models.data.measured.files import BadFile
-from models.data.measured.samples import join
 from tests.models.data.measured.shared import measured
 from tests.models.data.measured.tiny import geotec_arrays, write_geotec
 
@@ -54,14 +52,3 @@ def test_real_windows_are_those_of_the_authors_reports() -> None:
     # The rows of the authors' confusion matrix for the rest of D1, in their order of classes.
     support = np.bincount(geotec.SET.load(root, "test-d1").labels["activity"], minlength=10)
     assert support.tolist() == [15, 7, 14, 5, 9, 14, 7, 17, 4, 9]
-
-
-def test_real_trees_decline_with_time_as_the_card_says() -> None:
-    root = measured("geotec_csi_har")
-    train = join(geotec.SET.load(root, "train"), geotec.SET.load(root, "val"))
-    trees = ExtraTreesClassifier(100, random_state=0).fit(
-        train.inputs["csi"].reshape(404, -1), train.labels["activity"]
-    )
-    tests = [geotec.SET.load(root, part) for part in TESTS]
-    accuracy = [trees.score(test.inputs["csi"].reshape(len(test), -1), test.labels["activity"]) for test in tests]
-    np.testing.assert_allclose(accuracy, [0.851, 0.317, 0.343, 0.153], atol=0.06)
