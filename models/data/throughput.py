@@ -14,6 +14,7 @@ from models.data.shard_job import Product
 from models.data.shards import replace_file
 
 NAME = "builds.json"
+SCALING = "scaling.json"  # builds of a few episodes with more and more workers; `python -m tests.bench.building`
 
 
 @dataclass
@@ -73,9 +74,9 @@ def append_report(folder: Path, report: dict[str, Any]) -> None:
     replace_file(folder / NAME, f"{json.dumps([*reports(folder), report], indent=1)}\n".encode())
 
 
-def reports(folder: Path) -> list[dict[str, Any]]:
-    """Reports of the builds that made the set, oldest first."""
-    path = folder / NAME
+def reports(folder: Path, name: str = NAME) -> list[dict[str, Any]]:
+    """Reports of the builds that made the set, oldest first, or those of its `SCALING`."""
+    path = folder / name
     found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
     return found
 

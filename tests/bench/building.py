@@ -19,9 +19,8 @@ from typing import Any
 from models.data import build
 from models.data.shard_job import Factory, trace
 from models.data.shards import replace_file
-from models.data.throughput import reports
+from models.data.throughput import SCALING, reports
 
-NAME = "scaling.json"
 _SHOWN = ("kind", "workers", "snapshots", "seconds", "snapshots_per_s", "snapshots_per_s_of_worker")
 
 
@@ -50,7 +49,7 @@ def main(argv: list[str] | None = None, factory: Factory = trace) -> int:
     for report in found:
         print(json.dumps({name: report[name] for name in _SHOWN}))
     if args.set:
-        replace_file(args.set / NAME, f"{json.dumps(found, indent=1)}\n".encode())
+        replace_file(args.set / SCALING, f"{json.dumps(found, indent=1)}\n".encode())
     return 0
 
 

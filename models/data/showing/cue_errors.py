@@ -1,36 +1,51 @@
-"""How far the cues of the CSI are right: the length of the first path and the strongest direction."""
+"""How far the measured cues are right: the distance of the round trip and the strongest direction."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.data.raytraced_set import measured_csi
 from models.data.shards import ShardSet
-from models.data.showing.instant import layout_of
-from service.normalizers.cues import AOA_BINS, DISTANCE_UNIT_M, aoa_profile, distance
 
-_READ = ["csi_levels", "csi_scale", "ue_position_m", "blocker"]
+_READ = ["distance_m", "aoa_profile", "ue_position_m", "ue_present", "blocker"]
 
 
-def cue_errors(shards: ShardSet, episodes: list[int], quiet: bool) -> dict[str, NDArray[np.float64]]:
-    """Absolute errors over the frames with line of sight of some episodes.
+@dataclass(frozen=True)
+class CueErrors:
+    """Absolute errors of N frames at B bands.
 
-    Returns:
-        `distance_m` `[N]` of the first path against the slant range, and `sine` `[N]` of the strongest direction
-        against `sin(azimuth) cos(elevation)` of the UE.
+    Attributes:
+        clear: bool `[N]` line of sight.
+        distance_m: float64 `[N, B]` against the slant range, nan where none was measured.
+        sine: float64 `[N, B]` of the strongest direction against `sin(azimuth) cos(elevation)` of the UE.
     """
-    site = layout_of(shards).site
-    assert site.bandwidth_hz
-    errors: dict[str, list[NDArray[np.float64]]] = {"distance_m": [], "sine": []}
-    for episode in tqdm(episodes, desc="cues", unit="episode", disable=quiet):
-        arrays = shards.read(episode, _READ)
-        clear = arrays["blocker"] == 0
-        csi = measured_csi(arrays)[clear]
-        away = site.to_mast(arrays["ue_position_m"][clear] - [0.0, 0.0, site.mast_height_m])
+
+    clear: NDArray[np.bool_]
+    distance_m: NDArray[np.float64]
+    sine: NDArray[np.float64]
+
+
+def cue_errors(shards: ShardSet, episodes: list[tuple[str, int]], quiet: bool) -> CueErrors:
+    """Errors over all frames of some episodes (site, episode)."""
+    bands = len(shards.settings["bands"])
+    parts = [CueErrors(np.zeros(0, bool), np.zeros((0, bands)), np.zeros((0, bands)))]
+    for name, episode in tqdm(episodes, desc="cues", unit="episode", disable=quiet):
+        site = shards.site(name)
+        arrays = shards.read(name, episode, _READ)
+        there = np.broadcast_to(arrays["ue_present"].astype(bool), arrays["blocker"].shape)
+        away = site.to_mast(arrays["ue_position_m"][there] - np.float64([0.0, 0.0, site.mast_height_m]))
         range_m = np.linalg.norm(away, axis=1)
-        errors["distance_m"].append(np.abs(DISTANCE_UNIT_M * distance(csi, site.bandwidth_hz)[:, 0] - range_m))
-        strongest = (aoa_profile(csi).argmax(1) - AOA_BINS // 2) / (AOA_BINS // 2)
-        errors["sine"].append(np.abs(strongest - away[:, 1] / range_m))
-    return {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in errors.items()}
+        profile = arrays["aoa_profile"][there]
+        middle = profile.shape[-1] // 2
+        strongest = (profile.argmax(-1) - middle) / middle
+        parts.append(
+            CueErrors(
+                clear=arrays["blocker"][there] == 0,
+                distance_m=np.abs(arrays["distance_m"][there].astype(np.float64) - range_m[:, None]),
+                sine=np.abs(strongest - (away[:, 1] / range_m)[:, None]),
+            )
+        )
+    return CueErrors(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("clear", "distance_m", "sine")))

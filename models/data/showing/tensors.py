@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +13,33 @@ from matplotlib.gridspec import SubplotSpec
 from numpy.typing import NDArray
 
 from models.data.showing.instant import Instant, Ue
-from models.data.showing.look import AMOUNT, BLOCKER_COLOURS, BLOCKER_NAMES, GREY, INK, LEFT_IN, SIGNED, WIDTH_IN
+from models.data.showing.look import (
+    AMOUNT,
+    BLOCKER_NAMES,
+    GREY,
+    INK,
+    LEFT_IN,
+    PALE,
+    SIGNED,
+    SMALL,
+    TINY,
+    WIDTH_IN,
+    chart,
+    heading,
+)  # fmt: skip
 from service.normalizers.camera import camera_rgb
 from service.normalizers.csi import DYNAMIC_RANGE_DB, csi_planes
 from service.normalizers.lidar import lidar_planes
 from service.normalizers.radar import radar_planes
 
 _ELEVATIONS = ("−1", "−0.5", "0", "0.5")  # sin(elevation) of the beams, see `service.normalizers.csi`
-_HEAD_IN, _PLANE_IN, _BETWEEN_IN, _BOTTOM_IN = 1.4, 1.7, 1.12, 0.6
-TENSORS_IN = _HEAD_IN + 2 * _PLANE_IN + _BETWEEN_IN + _BOTTOM_IN  # height of the whole block
 _SIDE = "sin(azimuth), left +"
+_LEGEND = (
+    f"csi: log-magnitude, 1 at the strongest bin and 0 from {DYNAMIC_RANGE_DB:.0f} dB below it; phase against that "
+    "bin. aoa: beam power, the red line is the true direction"
+)
+_HEAD_IN, _ROW_IN, _BETWEEN_IN, _SCENE_IN = 0.95, 1.4, 0.3, 1.65
+_AXIS_IN, _SCENE_HEAD_IN = 0.3, 0.65
 
 
 @dataclass(frozen=True)
@@ -33,113 +51,142 @@ class Axis:
     high: float
 
 
-def draw_tensors(figure: Figure, instant: Instant, ue: Ue, top_in: float) -> None:
-    """Two rows of planes in the `TENSORS_IN` below `top_in`: the CSI of a UE; camera, radar and LiDAR."""
-    whole_in = top_in + TENSORS_IN
-    bounds = {"left": LEFT_IN / WIDTH_IN, "right": 1 - 0.35 / WIDTH_IN, "bottom": _BOTTOM_IN / whole_in}
-    rows = figure.add_gridspec(2, 1, **bounds, top=(TENSORS_IN - _HEAD_IN) / whole_in, hspace=_BETWEEN_IN / _PLANE_IN)
-    _draw_csi(figure, rows[0], instant, ue)
-    _draw_scene(figure, rows[1], instant)
+def tensors_in(bands: int, ue: bool) -> float:
+    """Height of the whole block in inches."""
+    rows = _HEAD_IN + bands * (_ROW_IN + _BETWEEN_IN) + _AXIS_IN if ue else 0.0
+    return rows + _SCENE_HEAD_IN + _SCENE_IN + 0.6
 
 
-def _draw_csi(figure: Figure, row: SubplotSpec, instant: Instant, ue: Ue) -> None:
-    planes = csi_planes(ue.csi[None])[0]
-    bandwidth_hz = instant.site.bandwidth_hz
-    assert bandwidth_hz
-    ns = 1e9 / bandwidth_hz
-    delay = Axis("delay, ns", -0.5 * ns, (planes.shape[2] - 0.5) * ns)
-    side = Axis("sin(az.) cos(el.), left +", -1 - 1 / planes.shape[1], 1 - 1 / planes.shape[1])
-    names = [f"elevation beam, sin(el.) = {e}" for e in _ELEVATIONS] + ["cosine of the phase", "sine of the phase"]
-    cells = row.subgridspec(1, len(planes), wspace=0.13)
-    for index, (plane, name) in enumerate(zip(planes, names, strict=True)):
-        axes = figure.add_subplot(cells[index])
-        span = (0.0, 1.0) if index < len(_ELEVATIONS) else (-1.0, 1.0)
-        _draw_plane(axes, plane, name, side, delay, AMOUNT if span[0] == 0 else SIGNED, span, first=index == 0)
-        if index == 0:
-            power = f"{ue.paths} paths, {ue.power_dbm:.0f} dBm an element" if ue.paths else "no path, noise only"
-            detail = (
-                f"{_shape(planes)}   {ue.kind}, {BLOCKER_NAMES[ue.blocker]}, {instant.range_m(ue):.0f} m, {power}. "
-                f"Log-magnitude from 0, {DYNAMIC_RANGE_DB:.0f} dB below the strongest bin, to 1; phase against that bin"
-            )
-            _head(axes, f"csi of UE {ue.number}", detail, BLOCKER_COLOURS[ue.blocker])
+def draw_tensors(figure: Figure, instant: Instant, ue: Ue | None, top_in: float) -> None:
+    """From `top_in` downwards: the CSI of a UE at every band, then camera, radar and LiDAR."""
+    scene_in = top_in + _SCENE_HEAD_IN
+    if ue:
+        heading(figure, top_in, f"What the networks see of UE {ue.number}", _truth(instant, ue), _LEGEND)
+        _draw_ue(figure, instant, ue, top_in + _HEAD_IN)
+        scene_in += _HEAD_IN + len(instant.bands) * (_ROW_IN + _BETWEEN_IN) + _AXIS_IN
+    _draw_scene(figure, _row(figure, scene_in, _SCENE_IN), instant)
+
+
+def _row(figure: Figure, top_in: float, height_in: float) -> SubplotSpec:
+    whole_in = figure.get_figheight()
+    bounds = {"left": (LEFT_IN + 0.15) / WIDTH_IN, "right": 1 - 0.3 / WIDTH_IN}
+    return figure.add_gridspec(1, 1, **bounds, top=1 - top_in / whole_in, bottom=1 - (top_in + height_in) / whole_in)[0]
+
+
+def _draw_ue(figure: Figure, instant: Instant, ue: Ue, top_in: float) -> None:
+    names = [f"beam at sin(el.) = {e}" for e in _ELEVATIONS] + ["cosine of the phase", "sine of the phase"]
+    last = len(instant.bands) - 1
+    for number, band in enumerate(instant.bands):
+        planes = csi_planes(ue.csi[number][None])[0]
+        ns = 1e9 / band.bandwidth_hz
+        delay = Axis("delay, ns", -0.5 * ns, (planes.shape[2] - 0.5) * ns)
+        side = Axis("sin(az.) cos(el.)", -1 - 1 / planes.shape[1], 1 - 1 / planes.shape[1])
+        row_in = top_in + number * (_ROW_IN + _BETWEEN_IN)
+        cells = _row(figure, row_in, _ROW_IN).subgridspec(1, len(planes) + 1, wspace=0.11)
+        for index, (plane, name) in enumerate(zip(planes, names, strict=True)):
+            axes = figure.add_subplot(cells[index])
+            span = (0.0, 1.0) if index < len(_ELEVATIONS) else (-1.0, 1.0)
+            _draw_plane(axes, plane, side, delay, AMOUNT if span[0] == 0 else SIGNED, span, index == 0, number == last)
+            if number == 0:
+                _name(axes, name)
+            if index == 0:
+                axes.text(
+                    0.97, 0.93, band.name, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL,
+                    weight="bold", color=INK, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 2},
+                )  # fmt: skip
+        _draw_aoa(figure.add_subplot(cells[len(planes)]), instant, ue, number, side, number == last)
+
+
+def _truth(instant: Instant, ue: Ue) -> str:
+    measured = [f"{metres:.1f} m" if math.isfinite(metres) else "none" for metres in ue.distance_m.astype(float)]
+    power = [f"{dbm:.0f} dBm" for dbm in ue.gain_db]
+    return (
+        f"{ue.body_kind}, {BLOCKER_NAMES[ue.blocker]}, {len(ue.gain)} paths   ·   "
+        f"distance {instant.range_m(ue):.1f} m, measured {', '.join(measured)}   ·   gain {', '.join(power)} per "
+        "antenna and subcarrier"
+    )
+
+
+def _draw_aoa(axes: Axes, instant: Instant, ue: Ue, band: int, side: Axis, last: bool) -> None:
+    chart(axes)
+    profile = ue.aoa_profile[band]
+    bins = (np.arange(len(profile)) - len(profile) // 2) / (len(profile) // 2)
+    axes.fill_betweenx(bins, 0, profile, color="#9fd0c4", linewidth=0)
+    axes.plot(profile, bins, color="#0a6c8e", linewidth=1.1)
+    away = instant.site.to_mast(ue.antenna_m - instant.array_m)
+    axes.axhline(float(away[1] / np.linalg.norm(away)), color="#d9485f", linewidth=1.2)
+    axes.set(xlim=(0, 1.03), ylim=(side.low, side.high), xticks=[0, 0.5, 1])
+    axes.tick_params(labelleft=False, labelbottom=last, labelsize=TINY)
+    axes.spines["bottom"].set_visible(False)
+    if last:
+        axes.set_xlabel("power over the strongest", fontsize=TINY, color=GREY, labelpad=2)
+    if band == 0:
+        _name(axes, "aoa profile")
 
 
 def _draw_scene(figure: Figure, row: SubplotSpec, instant: Instant) -> None:
     site = instant.site
-    cells = row.subgridspec(1, 8, width_ratios=(1.9, *(1,) * 7), wspace=0.46)
+    cells = row.subgridspec(1, 8, width_ratios=(1.9, *(1,) * 7), wspace=0.42)
     axes = figure.add_subplot(cells[0])
     picture = camera_rgb([instant.camera])[0]
     axes.imshow(picture.transpose(1, 2, 0), aspect="auto", interpolation="nearest")
-    _frame(axes, "red, green, blue")
-    axes.set_xlabel("column", fontsize=8.5, color=GREY)
-    axes.set_ylabel("row", fontsize=8.5, color=GREY)
-    _head(axes, "camera", _shape(picture))
+    _frame(axes)
+    axes.set(xticks=[], yticks=[])
+    _name(axes, "red, green, blue")
+    _head(axes, "camera", list(picture.shape))
     reach, across = Axis("slant range, m", 0, site.range_max_m), Axis(_SIDE, -1, 1)
     speed = Axis("radial speed, m/s", -site.velocity_max_mps, site.velocity_max_mps)
     time = Axis("time, ms", 0, 1e3 * site.radar_window_s)
     height = Axis("height, m", site.height_min_m, site.height_max_m)
     radar, lidar = radar_planes([instant.radar], [site])[0], lidar_planes([instant.lidar], [site])[0]
-    radar_axes = (("range–azimuth", across, reach), ("range–Doppler", speed, reach), ("time–Doppler", speed, time),
-                  ("time–height", height, time))  # fmt: skip
-    for index, (plane, (name, up, along)) in enumerate(zip(radar, radar_axes, strict=True)):
+    top = max(1.0, float(radar.max()))
+    planes = [
+        (radar[0], "range–azimuth", across, reach, top), (radar[1], "range–Doppler", speed, reach, top),
+        (radar[2], "time–Doppler", speed, time, top), (radar[3], "time–height", height, time, top),
+        (lidar[0], "height / 10 m", across, reach, float(lidar[0].max())),
+        (lidar[1], "ln(1 + returns) / 3", across, reach, float(lidar[1].max())),
+        (lidar[2], "intensity", across, reach, float(lidar[2].max())),
+    ]  # fmt: skip
+    for index, (plane, name, up, along, most) in enumerate(planes):
         axes = figure.add_subplot(cells[1 + index])
-        _draw_plane(axes, plane, name, up, along, AMOUNT, (0.0, float(radar.max())), first=True)
+        _draw_plane(axes, plane, up, along, AMOUNT, (0.0, most), True, True)
+        _name(axes, f"{name}, to {most:.2g}" if index >= len(radar) else name)
         if index == 0:
-            _head(axes, "radar", f"{_shape(radar)}   ln(1 + weight), to {radar.max():.1f}")
-    for index, (plane, name) in enumerate(
-        zip(lidar, ("height / 10 m", "ln(1 + returns) / 3", "intensity"), strict=True)
-    ):
-        axes = figure.add_subplot(cells[5 + index])
-        _draw_plane(
-            axes,
-            plane,
-            f"{name}, to {plane.max():.2g}",
-            across,
-            reach,
-            AMOUNT,
-            (0.0, float(plane.max())),
-            first=index == 0,
-        )
-        if index == 0:
-            _head(axes, "lidar", _shape(lidar))
+            _head(axes, "radar", f"{list(radar.shape)}, ln(1 + weight), to {top:.1f}")
+        if index == len(radar):
+            _head(axes, "lidar", list(lidar.shape))
 
 
 def _draw_plane(
-    axes: Axes,
-    plane: NDArray[np.float32],
-    name: str,
-    up: Axis,
-    along: Axis,
-    colours: Colormap,
-    span: tuple[float, float],
-    first: bool,
-) -> None:
+    axes: Axes, plane: NDArray[np.float32], up: Axis, along: Axis, colours: Colormap, span: tuple[float, float],
+    first: bool, last: bool,
+) -> None:  # fmt: skip
     extent = (along.low, along.high, up.low, up.high)
     axes.imshow(
         plane, origin="lower", aspect="auto", extent=extent, cmap=colours, vmin=span[0], vmax=span[1] or 1.0,
         interpolation="nearest",
     )  # fmt: skip
-    _frame(axes, name)
-    axes.set_xlabel(along.label, fontsize=8.5, color=GREY)
+    _frame(axes)
+    axes.tick_params(labelleft=first, labelbottom=last)
+    if last:
+        axes.set_xlabel(along.label, fontsize=TINY, color=GREY, labelpad=2)
     if first:
-        axes.set_ylabel(up.label, fontsize=8.5, color=GREY, labelpad=2)
-    else:
-        axes.tick_params(labelleft=False)
+        axes.set_ylabel(up.label, fontsize=TINY, color=GREY, labelpad=1)
 
 
-def _frame(axes: Axes, name: str) -> None:
-    axes.set_title(name, loc="left", fontsize=9, color=GREY, pad=4)
-    axes.tick_params(colors=GREY, length=0, labelsize=8, pad=2)
-    axes.spines[:].set_color("#d5d8dd")
+def _frame(axes: Axes) -> None:
+    axes.tick_params(colors=GREY, length=0, labelsize=7.5, pad=2)
+    axes.spines[:].set_color(PALE)
     axes.spines[:].set_linewidth(0.6)
 
 
-def _head(axes: Axes, name: str, detail: str, colour: str = INK) -> None:
+def _name(axes: Axes, name: str) -> None:
+    axes.set_title(name, loc="left", fontsize=TINY, color=GREY, pad=4)
+
+
+def _head(axes: Axes, name: str, detail: object) -> None:
     """Name of a tensor over the title of its first plane."""
-    head = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
-    axes.annotate(name, xytext=(0, 24), fontsize=11.5, weight="bold", color=colour, **head)
-    axes.annotate(detail, xytext=(8 + 7.6 * len(name), 24), fontsize=9, color=GREY, **head)
-
-
-def _shape(array: NDArray[np.generic]) -> str:
-    return str(list(array.shape))
+    style = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+    text = axes.annotate(name, (0, 1), xytext=(0, 20), fontsize=11.5, weight="bold", color=INK, **style)
+    style["xycoords"] = text
+    axes.annotate(str(detail), (1, 0), xytext=(6, 0.5), fontsize=SMALL, color=GREY, **style)

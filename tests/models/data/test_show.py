@@ -1,28 +1,28 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from tests.models.data.ray_tracer import need_ray_tracer
-from tests.models.data.showing.small_set import small_set
-
-need_ray_tracer()
-
+from models.data.schema import COLUMNS
 from models.data.show import main
+from models.data.showing.card import write_card
+from models.data.showing.frames import gather
+from models.data.throughput import append_report
+from tests.models.data.fake_set import fake_set
 
-MAX_BYTES, WIDTH_PX = 400_000, 1800
+MAX_BYTES, WIDTH_PX = 400_000, 1600
+SITES = ("toy", "far")
+OUTAGE = ("--episode", 0, "--snapshot", 0, "--ue", 1)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("set")
-    small_set(folder)
-    return folder
+    return fake_set(tmp_path_factory.mktemp("set"), SITES, {"train": 1, "test": 1, "empty": 1}).folder
 
 
 def _run(capsys: pytest.CaptureFixture[str], folder: Path, *options: object) -> dict[str, dict[str, object]]:
@@ -47,70 +47,112 @@ def _check_picture(path: Path) -> None:
         assert picture.width == WIDTH_PX
 
 
-@pytest.mark.parametrize("ue", [0, 1], ids=["heard", "in outage"])
-def test_snapshot_is_drawn(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], ue: int) -> None:
+def _episode_of(folder: Path, purpose: str) -> int:
+    return json.loads((folder / "set.json").read_text())["settings"]["purposes"]["toy"].index(purpose)
+
+
+@pytest.mark.parametrize("options", [(), OUTAGE], ids=["heard", "in outage"])
+def test_snapshot_is_drawn(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], options: tuple[object, ...]
+) -> None:
     out = tmp_path / "shot.png"
-    report = _run(
-        capsys, folder, "--out", out, "--episode", 16, "--snapshot", 1, "--ue", ue, "--map", tmp_path / "none"
-    )
+    shot = _run(capsys, folder, "--out", out, *options)["out"]
     _check_picture(out)
-    shot = report["out"]
-    assert (shot["part"], shot["time_s"], shot["ues"], shot["outages"]) == ("test", 0.5, 2, 1)
+    assert (shot["site"], shot["time_s"], shot["ues"], shot["outages"]) == ("toy", 0.0, 2, 1)
     assert shot["bodies"] == {"car": 1, "person": 1, "truck": 1}
     assert shot["bytes"] == out.stat().st_size
 
 
-def test_snapshot_is_drawn_over_the_city(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    height = np.zeros((40, 40))
-    height[10:20, 5:15] = 18.0
-    np.savez(tmp_path / "map.npz", height=height, extent=np.array([-200.0, 200.0, -200.0, 200.0]))
-    plain, city = tmp_path / "plain.png", tmp_path / "city.png"
-    _run(capsys, folder, "--out", plain, "--map", tmp_path / "none.npz")
-    _run(capsys, folder, "--out", city, "--map", tmp_path / "map.npz")
-    assert plain.read_bytes() != city.read_bytes()
+def test_empty_scene_is_drawn(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "empty.png"
+    shot = _run(capsys, folder, "--out", out, "--episode", _episode_of(folder, "empty"))["out"]
+    _check_picture(out)
+    assert (shot["purpose"], shot["ues"], shot["boxes"]) == ("empty", 0, 0)
 
 
-def test_same_snapshot_gives_the_same_bytes(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("a.png", "b.png"):
-        _run(capsys, folder, "--out", tmp_path / name)
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+def test_same_snapshot_gives_the_same_bytes_and_another_band_others(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = []
+    for name, band in (("a", "6 GHz"), ("b", "6 GHz"), ("c", "28 GHz")):
+        _run(capsys, folder, "--site", "far", "--out", tmp_path / name, "--band", band)
+        drawn.append((tmp_path / name).read_bytes())
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_set_is_drawn_and_described(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    picture, card = tmp_path / "coverage.png", tmp_path / "card.md"
-    report = _run(capsys, folder, "--coverage", picture, "--card", card)
-    _check_picture(picture)
-    assert report["coverage"]["frames"] == report["card"]["frames"] == 12
+def test_sites_and_links_are_drawn(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    coverage, loss = tmp_path / "coverage.png", tmp_path / "loss.png"
+    report = _run(capsys, folder, "--coverage", coverage, "--path-loss", loss)
+    for picture in (coverage, loss):
+        _check_picture(picture)
+    assert report["coverage"]["frames"] == report["path_loss"]["frames"] == 16
+
+
+def test_card_explains_every_column_and_shows_its_pictures(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sionna.rt", reason="no ray tracer: `make raytrace` installs sionna-rt")
+    card = tmp_path / "cards" / "fake.md"
+    report = _run(capsys, folder, "--card", card)
     text = card.read_text()
-    for words in (
-        "3 episodes of 2 snapshots",
-        "| train | 1 | 4 |",
-        "| val | 1 | 4 |",
-        "| test | 1 | 4 |",
-        "6 GHz, 100 MHz",
-    ):
-        assert words in text
-    assert "nan" not in text
-    assert "inf" not in text
+    for name in COLUMNS:
+        assert sum(line.startswith(f"| `{name}` |") for line in text.splitlines()) >= 1
+    for picture in ("fake-snapshot.png", "fake-coverage.png", "fake-path-loss.png"):
+        assert f"({picture})" in text
+        _check_picture(card.with_name(picture))
+    assert "2 sites, 6 episodes of 2 snapshots" in text
+    assert "No build has left a report" in text
+    assert report["card"]["frames"] == 16
+    for hole in ("nan", "None", str(folder)):
+        assert hole not in text
 
 
-def test_card_explains_every_array_of_a_shard(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from models.data.shards import ShardSet
-
-    _run(capsys, folder, "--card", tmp_path / "card.md")
+def test_card_has_the_throughput_of_the_builds(tmp_path: Path) -> None:
+    pytest.importorskip("sionna.rt", reason="no ray tracer: `make raytrace` installs sionna-rt")
+    shards = fake_set(tmp_path / "set", plan={"train": 1, "test": 1})
+    shards.note_provenance({"commit": "c0ffee", "changed": True, "numpy": "2.0"})
+    report = {
+        "finished": "2026-01-02T03:04:05+00:00", "complete": True, "kind": "ray", "workers": 2, "snapshots": 48,
+        "seconds": 20.0, "snapshots_per_s": 2.4, "bytes_per_snapshot": 500_000,
+        "snapshots_per_s_of_worker": [1.3, 1.2], "cpu": "a processor", "cores": 2, "commit": "c0ffee", "changed": True,
+    }  # fmt: skip
+    append_report(shards.folder, report)
+    pictures = [tmp_path / "a.png"] * 3
+    write_card(tmp_path / "card.md", shards, gather(shards, [], quiet=True), pictures, quiet=True)
     text = (tmp_path / "card.md").read_text()
-    for name in ShardSet.open(folder).read(0):
-        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |") and "| [" in line][:1]
-        assert not row.endswith("| – |")
+    assert "| 2026-01-02 | ray | 2 | 48 | 20 s | 2.4 | 1.3, 1.2 | 500 kB | a processor, 2 cores |" in text
+    assert "Commit `c0ffee`, with changes that were not committed; numpy 2.0." in text
+
+
+def test_pictures_need_no_ray_tracer(tmp_path: Path, folder: Path) -> None:
+    script = (
+        "import sys\n"
+        "for name in ('sionna', 'sionna.rt', 'mitsuba', 'drjit'): sys.modules[name] = None\n"
+        "from models.data.show import main\n"
+        f"drawn = ['--out', {str(tmp_path / 'a.png')!r}, '--coverage', {str(tmp_path / 'b.png')!r}]\n"
+        f"drawn += ['--path-loss', {str(tmp_path / 'c.png')!r}]\n"
+        f"sys.exit(main(['--set', {str(folder)!r}, *drawn]))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert all((tmp_path / name).exists() for name in ("a.png", "b.png", "c.png"))
+
+
+def test_card_without_the_ray_tracer_says_what_to_install(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr("models.data.raytraced.channel", raising=False)
+    monkeypatch.setitem(sys.modules, "models.data.raytraced.channel", None)  # as if it could not be imported
+    assert "make raytrace" in _refused(capsys, "--set", folder, "--card", tmp_path / "card.md")
 
 
 def test_progress_and_what_was_written_go_to_the_terminal(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--set", str(folder), "--card", str(tmp_path / "card.md")]) == 0
+    assert main(["--set", str(folder), "--site", "far", "--path-loss", str(tmp_path / "a.png")]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith(f"wrote {tmp_path / 'card.md'}, ")
-    assert "3/3" in err
+    assert out.startswith(f"wrote {tmp_path / 'a.png'}, ")
+    assert "3/3" in err  # of one of the two sites
 
 
 def test_missing_set_says_how_to_build_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,13 +161,20 @@ def test_missing_set_says_how_to_build_one(tmp_path: Path, capsys: pytest.Captur
     assert "models.data.build" in error
 
 
+def test_set_of_an_old_schema_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "set.json").write_text(json.dumps({"schema": 1, "fingerprint": "0", "settings": {}}))
+    assert "expected a set of schema 2, got schema 1" in _refused(capsys, "--set", tmp_path, "--out", tmp_path / "a")
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--episode", 5), "expected one of its 3 episodes (from 0 to 16, with gaps), got 5"),
-        (("--snapshot", 2), "--snapshot: expected 0 to 1 in episode 0, got 2"),
-        (("--snapshot", -1), "--snapshot: expected 0 to 1 in episode 0, got -1"),
-        (("--ue", 2), "--ue: expected 0 to 1 in episode 0, got 2"),
+        (("--site", "nowhere"), "expected one of toy, far, got 'nowhere'"),
+        (("--episode", 5), "expected one of the 3 episodes of toy (0 to 2), got 5"),
+        (("--snapshot", 2), "--snapshot: expected 0 to 1 in episode 0 of toy, got 2"),
+        (("--snapshot", -1), "--snapshot: expected 0 to 1 in episode 0 of toy, got -1"),
+        (("--ue", 2), "--ue: expected one of 0, 1 in episode 0, got 2"),
+        (("--band", "5 GHz"), "expected one of 2.6 GHz, 6 GHz, 28 GHz, got '5 GHz'"),
     ],
 )
 def test_what_the_set_does_not_have_is_refused(
@@ -135,30 +184,15 @@ def test_what_the_set_does_not_have_is_refused(
     assert not (tmp_path / "shot.png").exists()
 
 
-@pytest.mark.parametrize("option", ["--out", "--coverage", "--card"])
+@pytest.mark.parametrize("option", ["--out", "--coverage", "--path-loss", "--card"])
 def test_set_without_an_episode_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
-    small_set(tmp_path / "empty", episodes=())
-    assert "expected" in _refused(capsys, "--set", tmp_path / "empty", option, tmp_path / "file")
-
-
-def test_layout_of_another_version_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small_set(tmp_path)
-    path = tmp_path / "set.json"
-    path.write_text(path.read_text().replace('"layout": "munich"', '"layout": "atlantis"'))
-    assert "expected a set of layout munich, got 'atlantis'" in _refused(
-        capsys, "--set", tmp_path, "--card", tmp_path / "c"
-    )
-
-
-def test_missing_ray_tracer_is_named(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "models.data.showing.card", None)  # as if it could not be imported
-    assert "make raytrace" in _refused(capsys, "--set", folder, "--card", tmp_path / "card.md")
+    shards = fake_set(tmp_path / "empty", plan={"train": 1})
+    shards.path("toy", 0).unlink()
+    assert "expected" in _refused(capsys, "--set", shards.folder, option, tmp_path / "file")
 
 
 def test_nothing_to_write_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([])
     assert stopped.value.code == 2
-    assert "--out, --coverage and --card" in capsys.readouterr().err
+    assert "--out, --coverage, --path-loss and --card" in capsys.readouterr().err
