@@ -12,7 +12,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13; do \
 
 # Commands that fail where a generated file is not what its source would generate now.
 DRIFT_CHECKS := \
-	"$(BIN)/python -m service.api.openapi --check"
+	"$(BIN)/python -m service.api.openapi --check" \
+	"$(BIN)/python -m models.data.sets --check"
 
 .PHONY: help demo serve test test-slow check lint format data raytrace lock clean
 
@@ -85,8 +86,8 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 SETS := service demo train dev
 service_EXTRAS := cpu
 demo_EXTRAS := cpu demo
-train_EXTRAS := cpu demo train raytrace
-dev_EXTRAS := cpu demo train dev
+train_EXTRAS := cpu demo train raytrace ray
+dev_EXTRAS := cpu demo train ray dev
 
 lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows in docker/*.lock
 	@mkdir -p build
