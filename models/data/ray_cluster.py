@@ -39,8 +39,8 @@ def on_ray(jobs: Iterable[Job], order: Order, address: str, workers: int) -> Gen
     code = {"py_modules": [str(_ROOT / package) for package in ("models", "service")], "excludes": ["zoo/"]}
     _reach(address)
     here: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # Ray prints what happens to its nodes; our report has stdout
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints what happens to its nodes; our report has stdout
+        try:
             ray.init(address, runtime_env=code, log_to_driver=False, logging_level=logging.WARNING, **here)
             task, shared = ray.remote(num_cpus=1, max_retries=RETRIES)(perform), ray.put(order)
             running = {task.remote(job, shared): job for job in jobs}
@@ -54,8 +54,8 @@ def on_ray(jobs: Iterable[Job], order: Order, address: str, workers: int) -> Gen
                 except ray.exceptions.RayError as error:
                     product = Product(job, error=str(error))
                 yield product
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()  # which joins the threads that print, so it is still inside the redirection
 
 
 def _reach(address: str) -> None:
