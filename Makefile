@@ -13,7 +13,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13; do \
 # Commands that fail where a generated file is not what its source would generate now.
 DRIFT_CHECKS := \
 	"$(BIN)/python -m service.api.openapi --check" \
-	"$(BIN)/python -m models.data.sets --check"
+	"$(BIN)/python -m models.data.sets --check" \
+	"$(BIN)/python -m deploy.grafana.generate --check" \
+	"$(BIN)/python -m service.metrics.table --check"
 
 .PHONY: help demo serve test test-slow check lint format data raytrace lock clean
 
@@ -84,13 +86,15 @@ $(VENV)/.raytrace: docker/train.lock $(VENV)/.dev
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-annotate --upgrade \
 	--no-emit-index-url --custom-compile-command "make lock"
 SETS := service demo train dev
-service_EXTRAS := cpu
+service_EXTRAS := cpu otel
 demo_EXTRAS := cpu demo
 train_EXTRAS := cpu demo train raytrace ray
-dev_EXTRAS := cpu demo train ray dev
+dev_EXTRAS := cpu demo otel train ray dev
 
 lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows in docker/*.lock
 	@mkdir -p build
 	$(COMPILE) $(addprefix --extra ,$(sort $(foreach set,$(SETS),$($(set)_EXTRAS)))) --output-file build/all.lock
 	$(foreach set,$(SETS),$(COMPILE) $(addprefix --extra ,$($(set)_EXTRAS)) --constraint build/all.lock \
 		--output-file docker/$(set).lock && ) true
+	@sed 's/^onnxruntime==/onnxruntime-gpu==/' docker/service.lock > build/gpu.lock # the alternative, at the same version
+	$(COMPILE) --extra gpu --extra otel --constraint build/gpu.lock --output-file docker/service-gpu.lock

@@ -1,24 +1,24 @@
-"""The command line: `cellsense serve | replay | demo`. Each command imports only what it needs."""
+"""The command line: `cellsense serve | health | replay | stream | demo`. Each command imports only what it needs."""
 
 from __future__ import annotations
 
 import argparse
-import logging
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from service.errors import ArtifactError
-from service.metrics import package_version
 from service.settings import Settings
+from service.version import package_version
 
 FAILED, BAD_CONFIGURATION = 1, 2  # exit statuses
-_EXTRAS = "cellsense[cpu] or cellsense[gpu] to serve, cellsense[demo] to replay and to run the demo"
+_EXTRAS = (
+    "cellsense[cpu] or cellsense[gpu] to serve, cellsense[otel] for traces, "
+    "cellsense[demo] to replay, stream and run the demo"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,39 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(**settings: Any) -> int:
     """Run the gateway until SIGTERM or SIGINT; requests in flight are finished."""
-    import uvicorn
-
-    from service.api.app import create_app
-    from service.engine.discovery import load_artifacts
-    from service.engine.onnx_engine import OnnxEngine
+    from service.serving.process import run_process
+    from service.serving.workers import run_workers
 
     chosen = Settings(**settings)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(message)s")
-    threads, sessions = chosen.intra_op_threads, chosen.sessions
-    load = partial(OnnxEngine.load, provider=chosen.provider, intra_op_threads=threads, sessions=sessions)
-    engines = load_artifacts(chosen.models, load)
-
-    fatal: list[bool] = []
-
-    def give_up() -> None:
-        fatal.append(True)
-        server.should_exit = True
-
-    app = create_app(chosen, engines, on_fatal=give_up)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=chosen.host,
-            port=chosen.port,
-            timeout_graceful_shutdown=chosen.drain_s,
-            server_header=False,
-        )
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # The server handles the signal, ends in order, and then raises it again: by then there is nothing left to end.
-        signal.signal(number, lambda *_: None)
-    server.run()
-    return FAILED if fatal else 0
+    return run_process(chosen) if chosen.workers == 1 else run_workers(chosen)
 
 
 def replay(file: Path, url: str, out: Path | None, as_json: bool, every_row: bool) -> int:
@@ -79,6 +51,24 @@ def replay(file: Path, url: str, out: Path | None, as_json: bool, every_row: boo
     from service.demo.replay import run_replay
 
     return run_replay(file, url, out, as_json, every_row)
+
+
+def health(**settings: Any) -> int:
+    """Say whether the gateway on this machine is ready."""
+    from service.api.health import readiness
+
+    chosen = Settings(**settings)
+    ready, sentence = readiness(chosen.host, chosen.port)
+    print(sentence, file=sys.stdout if ready else sys.stderr)
+    return 0 if ready else FAILED
+
+
+def stream(files: list[Path], url: str, **settings: Any) -> int:
+    """Replay recordings in real time, over and over, until a Ctrl-C; by default what the artifacts ship."""
+    from service.demo.recording import shipped_samples
+    from service.demo.stream import run_stream
+
+    return run_stream(files or shipped_samples(Settings(**settings).models), url)
 
 
 def demo(out: Path, as_json: bool, every_row: bool, **settings: Any) -> int:
@@ -98,12 +88,23 @@ def _parser() -> argparse.ArgumentParser:
     for name in Settings.model_fields:
         _add_setting(command, name)
 
+    command = commands.add_parser("health", help="say whether the gateway is ready", description=health.__doc__)
+    command.set_defaults(run=health)
+    _add_setting(command, "host")
+    _add_setting(command, "port")
+
     command = commands.add_parser("replay", help="replay a recording", description=replay.__doc__)
     command.set_defaults(run=replay)
     command.add_argument("file", type=Path, metavar="FILE", help="recording, *.jsonl.gz")
-    command.add_argument("--url", default="http://127.0.0.1:8000", help="of the gateway (default: %(default)s)")
+    _add_url(command)
     command.add_argument("--out", type=Path, metavar="DIR", help="folder for error-map.png and outcomes.json")
     _add_output_flags(command)
+
+    command = commands.add_parser("stream", help="replay without an end", description=stream.__doc__)
+    command.set_defaults(run=stream)
+    command.add_argument("files", type=Path, nargs="*", metavar="FILE", help="recording, *.jsonl.gz")
+    _add_url(command)
+    _add_setting(command, "models")
 
     command = commands.add_parser("demo", help="see it work", description=demo.__doc__)
     command.set_defaults(run=demo)
@@ -123,6 +124,10 @@ def _add_setting(command: argparse.ArgumentParser, name: str) -> None:
     help_text = f"{field.description} [{variable}]{default}".replace("%", "%%")
     flag = f"--{name.replace('_', '-')}"
     command.add_argument(flag, dest=name, metavar="X", default=argparse.SUPPRESS, help=help_text)
+
+
+def _add_url(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--url", default="http://127.0.0.1:8000", help="of the gateway (default: %(default)s)")
 
 
 def _add_output_flags(command: argparse.ArgumentParser) -> None:

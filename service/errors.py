@@ -7,10 +7,11 @@ CellsenseError
 │   ├── UnknownSite                       no artifact serves that site
 │   ├── UnknownScene                      a reference to a scene capture that is not in the batch
 │   ├── UnknownTask                       a task that the site cannot answer
+│   ├── UnknownFrame                      a label for a frame that nothing is known of
 │   ├── UnknownUe                         nothing is buffered for that UE
 │   └── TimestampConflict                 duplicated, out of order, or in the future
 ├── Unavailable                           nothing wrong with the input: try again later
-│   ├── Overloaded (retry_after_s)        the queue is full
+│   ├── Overloaded (retry_after_s)        the queue or the memory is full
 │   ├── NotReady                          still loading or warming up
 │   ├── ShuttingDown                      accepts no new work
 │   └── BufferUnavailable                 the trajectory buffer cannot be reached
@@ -72,6 +73,10 @@ class UnknownUe(InvalidInput):
     """Nothing is buffered for the UE."""
 
 
+class UnknownFrame(InvalidInput):
+    """A label belongs to a frame that nothing is known of: never answered, or too long ago."""
+
+
 class TimestampConflict(InvalidInput):
     """A timestamp is duplicated with other content, out of order, or in the future."""
 
@@ -81,15 +86,17 @@ class Unavailable(CellsenseError):
 
 
 class Overloaded(Unavailable):
-    """The queue is full.
+    """There is no room.
 
     Attributes:
-        retry_after_s: seconds after which there is likely to be room.
+        retry_after_s: seconds after which there is likely to be some.
+        resource: where there is none: `queue` or `memory`.
     """
 
-    def __init__(self, retry_after_s: float, detail: str = "the queue is full") -> None:
+    def __init__(self, retry_after_s: float, detail: str = "the queue is full", resource: str = "queue") -> None:
         super().__init__(f"{detail}: retry after {retry_after_s:.3g} s")
         self.retry_after_s = retry_after_s
+        self.resource = resource
 
 
 class NotReady(Unavailable):

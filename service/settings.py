@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     """Address to listen on; 0.0.0.0 for every interface."""
     port: int = Field(default=8000, ge=0, le=65535)
     """TCP port to listen on."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that answer requests, each with the models loaded, behind the one port."""
     models: Path = Path(__file__).resolve().parent.parent / "models" / "zoo"
     """Folder of artifacts, one folder each."""
     redis: str = Field(default="embedded://", repr=False)  # it may hold a password
@@ -32,8 +34,8 @@ class Settings(BaseSettings):
     sessions: int = Field(default=1, ge=1)
     """Batches of one model that may run at the same time."""
     intra_op_threads: int | None = Field(default=None, ge=1)
-    """Threads within one inference; by default the cores that the container may use, shared by the sessions."""
-    workers: int | None = Field(default=None, ge=1)
+    """Threads within one inference; by default the cores of the container, shared by processes and sessions."""
+    threads: int | None = Field(default=None, ge=1)
     """Threads that parse requests, and as many that normalise them; by default the cores of the container."""
 
     max_batch_frames: int = Field(default=256, ge=1)
@@ -66,5 +68,20 @@ class Settings(BaseSettings):
     """How much older than the newest frame of its UE a frame may be."""
     future_tolerance_s: float = Field(default=5.0, ge=0)
     """How far ahead of this machine's clock a timestamp may be."""
+    label_ttl_s: int = Field(default=300, ge=0)
+    """Seconds for which answers are kept, to be compared with labels that are posted later; 0 keeps none."""
     redis_connections: int = Field(default=32, ge=1)
     """Most connections to Redis; requests beyond that wait for one."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least important lines that are logged: info has a line a request, debug those for health and metrics too."""
+    log_format: Literal["json", "text"] | None = None
+    """How lines are logged; by default as text to a terminal, else as JSON."""
+    traces: Literal["off", "console", "otlp"] = "off"
+    """Where spans go: nowhere, to the log, or by OTLP over HTTP to a collector. Needs cellsense[otel]."""
+    traces_endpoint: str = "http://127.0.0.1:4318/v1/traces"
+    """URL of the collector."""
+    traces_ratio: float = Field(default=1.0, ge=0, le=1)
+    """Share of the requests that are traced, where the caller has not decided."""
+    commit: str = "unknown"
+    """Commit that this service was built from, for its metrics."""

@@ -11,7 +11,8 @@ import pytest
 TRAINING_ONLY = {"models", "torch", "onnx", "onnxscript", "sionna", "mitsuba", "drjit", "sklearn", "skimage", "scipy"}
 DEMO_ONLY = {"matplotlib", "rich", "httpx"}
 WHOLE_SERVICE = """
-import importlib, pkgutil, service
+import importlib, pkgutil, sys, service
+sys.modules["rich"] = None  # as if it were not installed: where it is, structlog loads it
 for module in pkgutil.walk_packages(service.__path__, "service."):
     if not module.name.startswith("service.demo"):
         importlib.import_module(module.name)
@@ -20,7 +21,8 @@ for module in pkgutil.walk_packages(service.__path__, "service."):
 
 def _loaded_by(program: str) -> set[str]:
     """Top-level packages in `sys.modules` of a new interpreter that ran `program`."""
-    report = "\nimport json, sys\nprint(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    loaded = "{name.split('.')[0] for name, module in sys.modules.items() if module is not None}"
+    report = f"\nimport json, sys\nprint(json.dumps(sorted({loaded})))"
     command = [sys.executable, "-c", program + report]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr

@@ -12,14 +12,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.api.accounting import count_request
 from service.api.gateway import Gateway
-from service.api.observe import RequestTimer
+from service.api.observe import OPERATION, REQUEST_ID, RequestObserver
 from service.api.problems import HttpProblem, problem_response
 from service.api.routes import router
 from service.api.specification import API_VERSION, DESCRIPTION, TITLE, specification
 from service.engine.protocol import Engine
-from service.errors import CellsenseError, Overloaded
+from service.errors import CellsenseError
+from service.metrics import Seat
 from service.settings import Settings
+from service.telemetry.tracer import Tracer
+
+# Newer versions of FastAPI have spans, metrics and logs of their own, which hold messages of exceptions. Ours do not.
+_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def create_app(
@@ -27,6 +33,8 @@ def create_app(
     engines: Mapping[str, Engine],
     now_s: Callable[[], float] = time.time,
     on_fatal: Callable[[], None] = lambda: None,
+    seat: Seat | None = None,
+    tracer: Tracer | None = None,
 ) -> FastAPI:
     """The gateway's ASGI application; its lifespan starts and ends the parts behind it.
 
@@ -35,11 +43,13 @@ def create_app(
         engines: the engine of each site, by the site's name.
         now_s: Unix time.
         on_fatal: called when the service will never become ready.
+        seat: among the processes whose metrics count together; None where there is one process.
+        tracer: makes spans, if any; closed with the application.
 
     Raises:
         ArtifactError: a manifest lacks what answering needs.
     """
-    gateway = Gateway(settings, engines, now_s, on_fatal)
+    gateway = Gateway(settings, engines, now_s, on_fatal, seat, tracer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -53,21 +63,24 @@ def create_app(
         description=DESCRIPTION,
         redoc_url=None,
         swagger_ui_parameters={"validatorUrl": None, "defaultModelsExpandDepth": 0},
+        telemetry=_NO_TELEMETRY,
         lifespan=lifespan,
     )
     app.state.gateway = gateway
     app.include_router(router)
     app.openapi = specification  # type: ignore[method-assign]  # the way that FastAPI documents
-    app.add_middleware(RequestTimer, metrics=gateway.metrics)
+    app.add_middleware(RequestObserver, traffic=gateway.metrics.traffic, tracer=tracer)
     for kind in (CellsenseError, HttpProblem, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_with_problem)
     return app
 
 
 async def _answer_with_problem(request: Request, error: Exception) -> Response:
-    if isinstance(error, Overloaded):
-        request.app.state.gateway.metrics.shed.labels("memory").inc()
     if isinstance(error, HTTPException):  # of the router: no such path, no such method
         detail = f"{request.method} {request.url.path[:128]}: {error.detail}: see /docs for what there is"
         error = HttpProblem(error.status_code, error.detail, detail, error.headers)
-    return problem_response(error)
+    if request.url.path not in OPERATION:
+        count_request(request.app.state.gateway.metrics.traffic, error)
+    # The observer has added the request's id to every answer but the one to an error that nobody foresaw.
+    foreseen = isinstance(error, CellsenseError | HttpProblem)
+    return problem_response(error, None if foreseen else {REQUEST_ID: request.state.request_id})

@@ -57,7 +57,7 @@ class BodyReader:
 
     def _require_room(self, size: int) -> None:
         if self.inflight_bytes + size > self.max_inflight_bytes:
-            raise Overloaded(RETRY_AFTER_S, "too many bytes of requests are in flight")
+            raise Overloaded(RETRY_AFTER_S, "too many bytes of requests are in flight", "memory")
 
 
 def _require_json(request: Request) -> None:

@@ -6,12 +6,21 @@ import inspect
 from typing import Any
 
 from service.api.problems import CONTENT_TYPE
-from service.api.schemas import Health, Problem, SenseRequest, SenseResponse, SitesResponse, TrajectoryResponse
+from service.api.schemas import (
+    Health,
+    LabelsRequest,
+    LabelsResponse,
+    Problem,
+    SenseRequest,
+    SenseResponse,
+    SitesResponse,
+    TrajectoryResponse,
+)
 
 SCHEMAS = "#/components/schemas/"
 _WHEN = {
     400: "The body is not JSON.",
-    404: "Unknown site, scene or UE.",
+    404: "Unknown site, scene, UE or frame.",
     408: "The body did not arrive in time.",
     409: "A timestamp is duplicated with other content, out of order, or in the future.",
     413: "A body or a batch over its limit.",
@@ -33,17 +42,24 @@ def _problem(status: int) -> dict[str, Any]:
     return {"description": _WHEN[status], "content": {CONTENT_TYPE: {"schema": schema}}}
 
 
+def _request(model: type) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"{SCHEMAS}{model.__name__}"}}}
+    return {"openapi_extra": {"requestBody": {"required": True, "content": content}}}
+
+
 SENSE: dict[str, Any] = {
     "operation_id": "sense",
     "summary": "Answer a batch of sensing frames",
     **_responses(SenseResponse, 400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
     "tags": ["sensing"],
-    "openapi_extra": {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": f"{SCHEMAS}{SenseRequest.__name__}"}}},
-        }
-    },
+    **_request(SenseRequest),
+}
+LABELS: dict[str, Any] = {
+    "operation_id": "labels",
+    "summary": "Say what was true",
+    **_responses(LabelsResponse, 400, 404, 408, 413, 415, 422, 500, 503),
+    "tags": ["sensing"],
+    **_request(LabelsRequest),
 }
 TRAJECTORY: dict[str, Any] = {
     "operation_id": "trajectory",

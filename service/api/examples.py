@@ -83,6 +83,41 @@ TRAJECTORY_RESPONSE: dict[str, Any] = {
     ],
 }
 
+LABELS_REQUEST: dict[str, Any] = {
+    "labels": [
+        {"site": "munich", "ue": "ue-1", "timestamp_s": 1790000000.0, "position_enu_m": [30.1, 42.9]},
+        {"site": "munich", "ue": "ue-9", "timestamp_s": 1790000000.0, "line_of_sight": True},
+    ]
+}
+
+_UNKNOWN_FRAME = {
+    "type": "urn:cellsense:problem:unknown-frame",
+    "title": "Unknown frame",
+    "status": 404,
+    "detail": "labels[1]: expected site, ue and timestamp_s of a frame that was answered lately, "
+    "got 1790000000.0 of 'ue-9' at 'munich'",
+    "error": "labels[1]: expected site, ue and timestamp_s of a frame that was answered lately, "
+    "got 1790000000.0 of 'ue-9' at 'munich'",
+    "field": "labels[1]",
+    "expected": "site, ue and timestamp_s of a frame that was answered lately",
+    "got": "1790000000.0 of 'ue-9' at 'munich'",
+    "frame": 1,
+}
+
+LABELS_RESPONSE: dict[str, Any] = {
+    "results": [
+        {
+            "index": 0,
+            "status": 200,
+            "position_error_m": 1.628,
+            "region_covered": True,
+            "line_of_sight_correct": None,
+            "activity_correct": None,
+        },
+        {"index": 1, "status": 404, "error": _UNKNOWN_FRAME},
+    ]
+}
+
 PROBLEM: dict[str, Any] = {
     "type": "urn:cellsense:problem:invalid-input",
     "title": "Invalid input",

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+import structlog
+
 from service.api.body import BodyReader
 from service.engine.cores import usable_cores
 from service.engine.protocol import Engine
-from service.metrics import Metrics
+from service.feedback.feedback import Feedback
+from service.feedback.store import AnswerStore
+from service.metrics import Metrics, Seat
 from service.pipeline import Pipeline
 from service.settings import Settings
+from service.telemetry.devices import device_reader
+from service.telemetry.sampler import Sampler
+from service.telemetry.stages import Stages
+from service.telemetry.tracer import Tracer
 from service.trajectory.buffer import TrajectoryBuffer
+from service.trajectory.connection import RedisConnection
 
-log = logging.getLogger("cellsense")
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class Gateway:
-    """Settings, metrics, trajectory buffer and pipeline of one service."""
+    """Settings, metrics, Redis and pipeline of one process of the service."""
 
     def __init__(
         self,
@@ -29,6 +37,8 @@ class Gateway:
         engines: Mapping[str, Engine],
         now_s: Callable[[], float] = time.time,
         on_fatal: Callable[[], None] = lambda: None,
+        seat: Seat | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Nothing runs before `running` is entered.
 
@@ -37,40 +47,62 @@ class Gateway:
             engines: the engine of each site, by the site's name.
             now_s: Unix time.
             on_fatal: called when the models cannot be warmed up, so that the service will never be ready.
+            seat: among the processes whose metrics count together, if any.
+            tracer: makes spans, if any; closed in the end.
         """
         self.settings = settings
-        self.metrics = Metrics()
-        self.buffer = TrajectoryBuffer(
-            settings.redis,
-            ttl_s=settings.trajectory_ttl_s,
-            late_tolerance_s=settings.late_tolerance_s,
-            max_connections=settings.redis_connections,
+        self.metrics = Metrics(seat, settings.commit)
+        self.stages = Stages(self.metrics.compute, tracer)
+        self.redis = RedisConnection(
+            settings.redis, max_connections=settings.redis_connections, observe=self._observe_redis
         )
-        self.pipeline = Pipeline(engines, self.buffer, settings, self.metrics, now_s)
+        buffer = TrajectoryBuffer(
+            self.redis, ttl_s=settings.trajectory_ttl_s, late_tolerance_s=settings.late_tolerance_s
+        )
+        self.pipeline = Pipeline(engines, buffer, settings, self.metrics, self.stages, now_s)
+        store = AnswerStore(self.redis, settings.label_ttl_s) if settings.label_ttl_s else None
+        self.feedback = Feedback(store, self.metrics.truth)
         self.bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes, settings.body_timeout_s)
-        self.parsers = ThreadPoolExecutor(settings.workers or usable_cores(), thread_name_prefix="parse")
+        self.parsers = ThreadPoolExecutor(settings.threads or usable_cores(), thread_name_prefix="parse")
+        self._sampler = Sampler(self.metrics.system, self.redis.reachable, device_reader(settings.provider))
         self._on_fatal = on_fatal
+        self._tracer = tracer
+        self._replaces_another = seat is not None and seat.inherited
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Start the buffer, warm the models up in the background, and end all of it."""
-        await self.buffer.start()
-        warming = asyncio.create_task(self._warm_up())
+        """Connect to Redis, warm the models up in the background, and end all of it.
+
+        A process that takes the place of one that died is warm before it is entered: until then the others answer.
+        """
+        await self.redis.start()
+        tasks = [asyncio.create_task(self._sampler.run()), asyncio.create_task(self._warm_up())]
         try:
+            if self._replaces_another:
+                await tasks[1]
             yield
         finally:
-            warming.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self.pipeline.close()
-            await self.buffer.close()
+            await self.feedback.close()
+            await self.redis.close()
             self.parsers.shutdown(wait=False, cancel_futures=True)
+            if self._tracer is not None:
+                await asyncio.to_thread(self._tracer.close)
 
     async def _warm_up(self) -> None:
-        started = time.perf_counter()
+        started_s = time.monotonic()
         try:
             await self.pipeline.warm_up()
         except Exception:
             log.exception("The models could not be warmed up: the service will not become ready")
             self._on_fatal()
         else:
-            sites = ", ".join(sorted(self.pipeline.sites)) or "no site"
-            log.info("Ready to serve %s after %.1f s of warm-up", sites, time.perf_counter() - started)
+            took_s = round(time.monotonic() - started_s, 3)
+            log.info("Ready to serve", sites=sorted(self.pipeline.sites), warm_up_s=took_s)
+
+    def _observe_redis(self, operation: str, duration_s: float, well: bool) -> None:
+        self.metrics.system.redis_duration.labels(operation).observe(duration_s)
+        self.metrics.system.redis_errors.labels(operation).inc(0 if well else 1)  # from 0, so that the first one shows

@@ -29,11 +29,7 @@ def parse_batch(body: bytes | bytearray, max_frames: int, max_scenes: int) -> Ba
         InvalidInput: the envelope does not fit, or there is no frame.
         PayloadTooLarge: too many frames or scenes.
     """
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedBody("body", "JSON in UTF-8 (it has no NaN and no Infinity)", str(error)) from error
-    envelope = read(Envelope, data, "")
+    envelope = read(Envelope, load(body), "")
     if not envelope.frames:
         raise InvalidInput("frames", f"1 to {max_frames} frames", "none")
     for name, entries, most in (("frames", envelope.frames, max_frames), ("scenes", envelope.scenes, max_scenes)):
@@ -41,6 +37,14 @@ def parse_batch(body: bytes | bytearray, max_frames: int, max_scenes: int) -> Ba
             raise PayloadTooLarge(name, f"at most {most} in a request: split the batch", str(len(entries)))
     scenes, rows = _scenes(envelope.scenes)
     return Batch(tuple(scenes), tuple(_frame(entry, index, rows) for index, entry in enumerate(envelope.frames)))
+
+
+def load(body: bytes | bytearray) -> object:
+    """The JSON value of a body. Raises `MalformedBody`."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedBody("body", "JSON in UTF-8 (it has no NaN and no Infinity)", str(error)) from error
 
 
 def _scenes(entries: list[object]) -> tuple[list[SiteScene | InvalidInput], dict[str, int]]:

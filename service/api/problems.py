@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from service.errors import (
     ShuttingDown,
     TimestampConflict,
     Unavailable,
+    UnknownFrame,
     UnknownScene,
     UnknownSite,
     UnknownTask,
@@ -35,6 +36,7 @@ _STATUS: dict[type[BaseException], tuple[int, str]] = {
     MalformedBody: (400, "Malformed body"),
     UnknownSite: (404, "Unknown site"),
     UnknownScene: (404, "Unknown scene"),
+    UnknownFrame: (404, "Unknown frame"),
     UnknownUe: (404, "Unknown UE"),
     TimestampConflict: (409, "Timestamp conflict"),
     PayloadTooLarge: (413, "Payload too large"),
@@ -89,13 +91,18 @@ def status_of(error: Exception) -> int:
     return _kind(error)[0]
 
 
-def problem_response(error: Exception) -> Response:
-    """The problem of a request as a whole."""
-    return _response(problem(error), _headers(error))
+def reason_of(error: Exception) -> str:
+    """The kind of an error as the value of a label."""
+    return _kind(error)[1].lower().replace(" ", "_")
 
 
-def all_failed_response(errors: list[CellsenseError]) -> Response:
-    """The answer where every frame failed: the first frame's problem, with those of all of them."""
+def problem_response(error: Exception, headers: Mapping[str, str] | None = None) -> Response:
+    """The problem of a request as a whole, with headers beyond those that it brings."""
+    return _response(problem(error), {**_headers(error), **(headers or {})})
+
+
+def all_failed_response(errors: Sequence[CellsenseError]) -> Response:
+    """The answer where every frame or label failed: the problem of the first, with those of all of them."""
     problems = [problem(error, index) for index, error in enumerate(errors)]
     return _response({**problems[0], "errors": problems}, _headers(errors[0]))
 

@@ -10,17 +10,19 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from service.api import documentation
+from service.api.accounting import count_frames, note_labels
 from service.api.connection import while_connected
 from service.api.gateway import Gateway
+from service.api.labels import label_result, parse_labels
 from service.api.parsing import parse_batch
-from service.api.problems import all_failed_response, problem, status_of
+from service.api.problems import HttpProblem, all_failed_response, problem
 from service.contract.manifest import Manifest
 from service.contract.sites import Site
-from service.errors import CellsenseError, Overloaded
+from service.errors import CellsenseError
 from service.pipeline import Answer
 
 router = APIRouter()
@@ -40,12 +42,38 @@ async def sense(request: Request) -> Response:
     settings, loop = gateway.settings, asyncio.get_running_loop()
     async with gateway.bodies.body(request) as body:
         deadline_s = time.monotonic() + settings.deadline_s
-        with gateway.metrics.stage("parse"):
+        with gateway.stages.stage("parse"):
             batch = await loop.run_in_executor(
                 gateway.parsers, parse_batch, body, settings.max_batch_frames, settings.max_batch_scenes
             )
-        outcomes = await while_connected(request, gateway.pipeline.sense(batch, deadline_s))
+        try:
+            outcomes = await while_connected(request, gateway.pipeline.sense(batch, deadline_s))
+        except HttpProblem as gone:
+            count_frames(gateway.metrics.traffic, gateway.pipeline.sites, batch.frames, [gone] * len(batch.frames))
+            raise
+    count_frames(gateway.metrics.traffic, gateway.pipeline.sites, batch.frames, outcomes)
+    gateway.feedback.keep([outcome for outcome in outcomes if isinstance(outcome, Answer)])
     return _sense_response(gateway, outcomes)
+
+
+@router.post("/v1/labels", **documentation.LABELS)
+async def labels(request: Request) -> Response:
+    """Compare answers with what turned out to be true, for the metrics of this service.
+
+    Answers are kept for some minutes. A label belongs to the frame with the same site, UE and timestamp; what is known
+    of it may come in several labels, each truth counts once. A label must not follow its answer within milliseconds.
+    """
+    gateway = _gateway(request)
+    async with gateway.bodies.body(request) as body:
+        entries = await asyncio.get_running_loop().run_in_executor(
+            gateway.parsers, parse_labels, body, gateway.settings.max_batch_frames, gateway.pipeline.sites
+        )
+    verdicts = await gateway.feedback.label(entries)
+    note_labels(verdicts)
+    errors = [verdict for verdict in verdicts if isinstance(verdict, CellsenseError)]
+    if len(errors) == len(verdicts):
+        return all_failed_response(errors)
+    return _json({"results": [label_result(index, verdict) for index, verdict in enumerate(verdicts)]})
 
 
 @router.get("/v1/trajectories/{site}/{ue:path}", **documentation.TRAJECTORY)
@@ -75,25 +103,23 @@ async def readyz(request: Request) -> Response:
     """Whether every model is warm, so that frames are answered."""
     gateway = _gateway(request)
     gateway.pipeline.require_available()
-    reachable = await gateway.buffer.reachable()
+    reachable = await gateway.redis.reachable()
     return _json({"status": "ready", "buffer": "reachable" if reachable else "unreachable"})
 
 
 @router.get("/metrics", **documentation.METRICS)
 async def metrics(request: Request) -> Response:
     """Metrics in the text format of Prometheus."""
-    return Response(generate_latest(_gateway(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    gateway = _gateway(request)
+    text = await asyncio.to_thread(gateway.metrics.render)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 def _sense_response(gateway: Gateway, outcomes: Sequence[Answer | CellsenseError]) -> Response:
     errors = [outcome for outcome in outcomes if isinstance(outcome, CellsenseError)]
-    if any(isinstance(error, Overloaded) for error in errors):
-        gateway.metrics.shed.labels("queue").inc()
-    for status in (200 if isinstance(o, Answer) else status_of(o) for o in outcomes):
-        gateway.metrics.frames.labels(status).inc()
     if len(errors) == len(outcomes):
         return all_failed_response(errors)
-    with gateway.metrics.stage("serialise"):
+    with gateway.stages.stage("serialise"):
         sites = {outcome.site for outcome in outcomes if isinstance(outcome, Answer)}
         return _json(
             {

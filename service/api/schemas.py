@@ -15,7 +15,7 @@ from service.contract.captures import (
     RADAR_MAX_POINTS,
     TEXT_MAX_CHARS,
 )
-from service.contract.labels import TASKS
+from service.contract.labels import ACTIVITIES, TASKS
 from service.pipeline.answers import Activity, Explanation, LineOfSight, Position, VertexAnswer
 
 _NAME_MAX_CHARS = 128
@@ -123,6 +123,39 @@ class SenseRequest(_Request):
     """Frames to answer. Those of one UE in the order of their time."""
 
 
+class LabelsEnvelope(_Request):
+    """The body of a request, before its labels are looked at."""
+
+    labels: list[Any]
+
+
+Metres = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Label(_Request):
+    """What is true of a frame, as far as it is known; at least one of the truths is there."""
+
+    site: Name
+    """Site of the frame."""
+    ue: Name
+    """UE of the frame."""
+    timestamp_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Timestamp of the frame, the very same number."""
+    position_enu_m: Annotated[list[Metres], Field(min_length=2, max_length=2)] | None = None
+    """True position: metres east and north of the site's origin."""
+    line_of_sight: bool | None = None
+    """Whether the direct path was free."""
+    activity: Annotated[str, WithJsonSchema({"type": "string", "enum": list(ACTIVITIES)})] | None = None
+    """What the person did."""
+
+
+class LabelsRequest(_Request):
+    """What is true of frames that were answered."""
+
+    labels: Annotated[list[Label], Field(min_length=1)]
+    """In any order."""
+
+
 class _Response(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -147,9 +180,9 @@ class Problem(_Response):
     got: str | None = None
     """What came instead."""
     frame: int | None = None
-    """Position of the frame that failed, in the request."""
+    """Position of the frame or label that failed, in the request."""
     errors: list[Problem] | None = None
-    """The problem of every frame, where all of them failed."""
+    """The problem of every frame or label, where all of them failed."""
 
 
 class Artifact(_Response):
@@ -204,6 +237,41 @@ class SenseResponse(_Response):
     """The model of each site in the batch."""
     results: list[AnsweredFrame | FailedFrame]
     """One result a frame, in the order of the request."""
+
+
+class JudgedLabel(_Response):
+    """How true the answer was; null where a task was not answered, or the label says nothing of it."""
+
+    index: int
+    """Position of the label in the request."""
+    status: Literal[200]
+    """The answer was found."""
+    position_error_m: float | None
+    """Distance between the answered and the true position, m."""
+    region_covered: bool | None
+    """Whether the confidence region covers the true position."""
+    line_of_sight_correct: bool | None
+    """Whether the answered line of sight is the true one."""
+    activity_correct: bool | None
+    """Whether the answered activity is the true one."""
+
+
+class FailedLabel(_Response):
+    """One label that could not be used. The others are."""
+
+    index: int
+    """Position of the label in the request."""
+    status: Annotated[int, Field(ge=400, le=599)]
+    """What the HTTP status would be, were the label alone."""
+    error: Problem
+    """What is wrong with this label."""
+
+
+class LabelsResponse(_Response):
+    """At least one label was used."""
+
+    results: list[JudgedLabel | FailedLabel]
+    """One result a label, in the order of the request."""
 
 
 class TrajectoryResponse(_Response):

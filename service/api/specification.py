@@ -9,10 +9,17 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from service.api.documentation import SCHEMAS
-from service.api.examples import PROBLEM, SENSE_REQUEST, SENSE_RESPONSE, TRAJECTORY_RESPONSE
+from service.api.examples import (
+    LABELS_REQUEST,
+    LABELS_RESPONSE,
+    PROBLEM,
+    SENSE_REQUEST,
+    SENSE_RESPONSE,
+    TRAJECTORY_RESPONSE,
+)
 from service.api.problems import CONTENT_TYPE
 from service.api.routes import router
-from service.api.schemas import Problem, SenseRequest
+from service.api.schemas import LabelsRequest, Problem, SenseRequest
 
 TITLE = "cellsense"
 API_VERSION = "1.0.0"  # of the interface, not of the package
@@ -20,26 +27,30 @@ DESCRIPTION = (
     "The sensing brain of a base station: batches of channel state information, camera, radar and LiDAR go in; "
     "positions with honest uncertainty, line of sight and activity come out. Errors are RFC 9457 problems."
 )
-_SENSE, _TRAJECTORY = ("/v1/sense", "post"), ("/v1/trajectories/{site}/{ue}", "get")
+_SENSE, _LABELS = ("/v1/sense", "post"), ("/v1/labels", "post")
+_TRAJECTORY = ("/v1/trajectories/{site}/{ue}", "get")
 
 
 @cache
 def specification() -> dict[str, Any]:
     """The document. It does not depend on settings or models.
 
-    The request and the problem are added by hand: the routes read bodies themselves, a frame at a time, so FastAPI
-    does not see their schemas.
+    Requests and the problem are added by hand: the routes read bodies themselves, a frame at a time, so FastAPI does
+    not see their schemas.
     """
     document = get_openapi(title=TITLE, version=API_VERSION, description=DESCRIPTION, routes=router.routes)
     _, definitions = models_json_schema(
-        [(SenseRequest, "validation"), (Problem, "serialization")], ref_template=SCHEMAS + "{model}"
+        [(SenseRequest, "validation"), (LabelsRequest, "validation"), (Problem, "serialization")],
+        ref_template=SCHEMAS + "{model}",
     )
     schemas = document["components"]["schemas"] | definitions["$defs"]
-    sense, trajectory = (document["paths"][path][method] for path, method in (_SENSE, _TRAJECTORY))
+    sense, labels, trajectory = (document["paths"][path][method] for path, method in (_SENSE, _LABELS, _TRAJECTORY))
     # Here, for FastAPI would drop what is null in them.
     sense["requestBody"]["content"]["application/json"]["example"] = SENSE_REQUEST
     sense["responses"]["200"]["content"]["application/json"]["example"] = SENSE_RESPONSE
     sense["responses"]["422"]["content"][CONTENT_TYPE]["example"] = PROBLEM
+    labels["requestBody"]["content"]["application/json"]["example"] = LABELS_REQUEST
+    labels["responses"]["200"]["content"]["application/json"]["example"] = LABELS_RESPONSE
     trajectory["responses"]["200"]["content"]["application/json"]["example"] = TRAJECTORY_RESPONSE
     for unused in ("HTTPValidationError", "ValidationError"):  # what FastAPI would answer with, were it to validate
         del schemas[unused]

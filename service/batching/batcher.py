@@ -8,6 +8,7 @@ the order in which they came. There is no worker task that could die: arrivals a
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -32,6 +33,8 @@ class _Entry(Generic[Job, Result]):
     queued_at_s: float
     deadline_s: float | None
     answer: asyncio.Future[Result]  # cancelled once nobody waits for it any more
+    started_at_s: float = math.nan
+    ended_at_s: float = math.nan
 
 
 class Batcher(Generic[Job, Result]):
@@ -50,6 +53,8 @@ class Batcher(Generic[Job, Result]):
         workers: int = 1,
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[int, float, float], None] | None = None,
+        observe_job: Callable[[float, float, float], None] | None = None,
+        observe_queue: Callable[[int], None] | None = None,
     ) -> None:
         """Make a batcher; its threads start with the first job.
 
@@ -61,6 +66,9 @@ class Batcher(Generic[Job, Result]):
             workers: batches that run at the same time.
             clock: seconds, monotonic; the time axis of deadlines.
             observe: called after each batch with its rows, the longest time in the queue and the run time in seconds.
+            observe_job: called after each job, in the context of who submitted it, with the times on `clock` at which
+                it was queued, started and answered.
+            observe_queue: called with the change whenever rows join or leave the queue.
         """
         self._run = run
         self._rows = rows
@@ -69,6 +77,8 @@ class Batcher(Generic[Job, Result]):
         self._workers = workers
         self._clock = clock
         self._observe = observe
+        self._observe_job = observe_job
+        self._observe_queue = observe_queue
         self._waiting: OrderedDict[_Entry[Job, Result], None] = OrderedDict()
         self._queued_rows = 0
         self._running: dict[asyncio.Task[None], list[_Entry[Job, Result]]] = {}
@@ -100,11 +110,14 @@ class Batcher(Generic[Job, Result]):
         entry = self._admit(job, now_s, deadline_s)
         try:
             async with asyncio.timeout(None if deadline_s is None else deadline_s - now_s):
-                return await entry.answer
+                result = await entry.answer
         except TimeoutError:
             raise _too_late(self._clock() - now_s) from None
         finally:
             self._forget(entry)
+        if self._observe_job is not None:
+            self._observe_job(entry.queued_at_s, entry.started_at_s, entry.ended_at_s)
+        return result
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Fail every waiting job with `ShuttingDown`, and running ones too if they take longer than `grace_s`."""
@@ -131,7 +144,7 @@ class Batcher(Generic[Job, Result]):
         loop = asyncio.get_running_loop()
         entry = _Entry[Job, Result](job, rows, now_s, deadline_s, loop.create_future())
         self._waiting[entry] = None
-        self._queued_rows += rows
+        self._count_queue(rows)
         loop.call_soon(self._dispatch)  # not at once: jobs that arrive in the same turn of the loop share a batch
         return entry
 
@@ -144,7 +157,12 @@ class Batcher(Generic[Job, Result]):
     def _forget(self, entry: _Entry[Job, Result]) -> None:
         if entry in self._waiting:
             del self._waiting[entry]
-            self._queued_rows -= entry.rows
+            self._count_queue(-entry.rows)
+
+    def _count_queue(self, change: int) -> None:
+        self._queued_rows += change
+        if self._observe_queue is not None:
+            self._observe_queue(change)
 
     def _dispatch(self) -> None:
         while len(self._running) < self._workers and not self._closed and (batch := self._next_batch()):
@@ -185,10 +203,12 @@ class Batcher(Generic[Job, Result]):
         except BaseException:  # the loop is being torn down: nobody may be left waiting
             self._fail(batch, _shutting_down)
             raise
+        end_s = self._clock()
         for entry, result in zip(batch, results, strict=True):
+            entry.started_at_s, entry.ended_at_s = start_s, end_s
             if not entry.answer.done():
                 entry.answer.set_result(result)
-        self._measure(batch, start_s, self._clock())
+        self._measure(batch, start_s, end_s)
 
     def _measure(self, batch: list[_Entry[Job, Result]], start_s: float, end_s: float) -> None:
         rows = sum(entry.rows for entry in batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from service.contract.captures import SceneCapture
 from service.contract.labels import MODALITIES, SCENE_MODALITIES
@@ -38,7 +38,7 @@ def check_batch(
     return errors
 
 
-def unknown_site(name: str, sites: Mapping[str, Site], field: str) -> UnknownSite:
+def unknown_site(name: str, sites: Collection[str], field: str) -> UnknownSite:
     """The error for a site that is not served, naming those that are."""
     return UnknownSite(field, f"a served site ({', '.join(sorted(sites)) or 'there are none'})", repr(name[:64]))
 

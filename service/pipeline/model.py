@@ -17,40 +17,21 @@ from service.errors import ArtifactError
 from service.metrics import Metrics
 from service.pipeline.decoding import REGION_KEY
 from service.settings import Settings
+from service.telemetry.stages import Stages
 
 
 class Model:
     """Encodes and fuses for every request at once, in as few runs of the engine as arrive together."""
 
-    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics, stages: Stages) -> None:
         """Raises `ArtifactError` where the manifest lacks what answering needs."""
         _check(engine)
         self.engine = engine
         self.manifest = engine.manifest
         self.fingerprint = _fingerprint(engine)
-        self._encode: Batcher[Inputs, Outputs] = Batcher(
-            partial(encode_many, engine),
-            encode_rows,
-            max_rows=settings.max_run_rows,
-            max_queue_rows=settings.max_queue_rows,
-            workers=engine.sessions,
-            clock=time.monotonic,
-            observe=_observer(metrics, "encode"),
-        )
-        self._fuse: Batcher[Inputs, Outputs] = Batcher(
-            partial(fuse_many, engine),
-            fuse_rows,
-            max_rows=settings.max_run_rows,
-            max_queue_rows=settings.max_queue_rows,
-            workers=engine.sessions,
-            clock=time.monotonic,
-            observe=_observer(metrics, "fuse"),
-        )
-
-    @property
-    def queued_rows(self) -> int:
-        """Rows that wait, to be encoded or to be fused."""
-        return self._encode.queued_rows + self._fuse.queued_rows
+        batcher = partial(_batcher, engine, settings, metrics, stages)
+        self._encode: Batcher[Inputs, Outputs] = batcher("encode", encode_many, encode_rows)
+        self._fuse: Batcher[Inputs, Outputs] = batcher("fuse", fuse_many, fuse_rows)
 
     async def encode(self, inputs: Inputs, deadline_s: float) -> Outputs:
         """`ENCODE_INPUTS` to `ENCODE_OUTPUTS`; `deadline_s` is a time of `time.monotonic()`.
@@ -69,13 +50,36 @@ class Model:
         await asyncio.gather(self._encode.close(), self._fuse.close())
 
 
-def _observer(metrics: Metrics, stage: str) -> Callable[[int, float, float], None]:
-    def observe(rows: int, queue_s: float, run_s: float) -> None:
-        metrics.batch_rows.labels(stage).observe(rows)
-        metrics.queue_duration.labels(stage).observe(queue_s)
-        metrics.stage_duration.labels(stage).observe(run_s)
+def _batcher(
+    engine: Engine,
+    settings: Settings,
+    metrics: Metrics,
+    stages: Stages,
+    graph: str,
+    run: Callable[[Engine, list[Inputs]], list[Outputs]],
+    rows: Callable[[Inputs], int],
+) -> Batcher[Inputs, Outputs]:
+    batch_rows, queue_duration = metrics.compute.batch_rows.labels(graph), metrics.compute.queue_duration.labels(graph)
 
-    return observe
+    def observe(rows: int, queue_s: float, run_s: float) -> None:
+        batch_rows.observe(rows)
+        queue_duration.observe(queue_s)
+
+    def observe_job(queued_s: float, started_s: float, ended_s: float) -> None:
+        stages.record(f"queue_{graph}", queued_s, started_s)
+        stages.record(graph, started_s, ended_s)
+
+    return Batcher(
+        partial(run, engine),
+        rows,
+        max_rows=settings.max_run_rows,
+        max_queue_rows=settings.max_queue_rows,
+        workers=engine.sessions,
+        clock=time.monotonic,
+        observe=observe,
+        observe_job=observe_job,
+        observe_queue=metrics.compute.queue_rows.labels(graph).inc,
+    )
 
 
 def _fingerprint(engine: Engine) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -35,8 +35,10 @@ from service.pipeline.decoding import finite_rows
 from service.pipeline.frames import Batch, SiteFrame, SiteScene
 from service.pipeline.model import Model
 from service.pipeline.normalise import ModelBatch, normalise
+from service.pipeline.observing import observe_answers
 from service.pipeline.outcomes import Outcome, Outcomes, frame_outcomes, not_finite, vertex_answers
 from service.settings import Settings
+from service.telemetry.stages import Stages
 from service.trajectory.buffer import TrajectoryBuffer
 from service.trajectory.stacking import stack
 from service.trajectory.vertex import Trajectory, TrajectoryKey, Vertex
@@ -53,6 +55,7 @@ class Pipeline:
         buffer: TrajectoryBuffer,
         settings: Settings,
         metrics: Metrics,
+        stages: Stages,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is answered before `warm_up`.
@@ -62,18 +65,20 @@ class Pipeline:
             buffer: where trajectories are kept; started and closed by its owner.
             settings: limits and deadlines.
             metrics: what is counted.
+            stages: where stages are timed.
             now_s: Unix time.
 
         Raises:
             ArtifactError: a manifest lacks what answering needs.
         """
-        served = {id(engine): Model(engine, settings, metrics) for engine in engines.values()}
+        served = {id(engine): Model(engine, settings, metrics, stages) for engine in engines.values()}
         self._models = {name: served[id(engine)] for name, engine in engines.items()}
         self._sites = {name: _site(model.manifest, name) for name, model in self._models.items()}
-        self._buffer, self._settings, self._metrics, self._now_s = buffer, settings, metrics, now_s
+        self._buffer, self._settings, self._now_s = buffer, settings, now_s
+        self._metrics, self._stages = metrics, stages
         self._limits = CameraLimits(max_side_px=settings.max_camera_side_px, max_pixels=settings.max_camera_pixels)
-        self._threads = ThreadPoolExecutor(settings.workers or usable_cores(), thread_name_prefix="normalise")
-        metrics.queue_rows.set_function(lambda: sum(model.queued_rows for model in served.values()))
+        self._threads = ThreadPoolExecutor(settings.threads or usable_cores(), thread_name_prefix="normalise")
+        _declare(self._sites.values(), self._models, metrics)
         self._unavailable: tuple[type[Unavailable], str] | None = (NotReady, WARMING_UP)
 
     @property
@@ -96,12 +101,12 @@ class Pipeline:
                 raise
         if self._unavailable == (NotReady, WARMING_UP):  # and not closed meanwhile
             self._unavailable = None
-            self._metrics.ready.set(1)
+            self._metrics.system.ready.set(1)
 
     async def close(self) -> None:
         """Accept no more work, fail what waits, finish what runs."""
         self._unavailable = (ShuttingDown, "this instance is shutting down: send the request to another")
-        self._metrics.ready.set(0)
+        self._metrics.system.ready.set(0)
         await asyncio.gather(*(model.close() for model in dict.fromkeys(self._models.values())))
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -126,6 +131,7 @@ class Pipeline:
                 f"no answer within the deadline of {self._settings.deadline_s:g} s: send fewer frames"
             )
             outcomes = {index: outcomes.get(index, late) for index in range(len(batch.frames))}
+        observe_answers(self._metrics, [outcome for outcome in outcomes.values() if isinstance(outcome, Answer)])
         return [outcomes[index] for index in range(len(batch.frames))]
 
     async def trajectory(self, site: str, ue: str, deadline_s: float) -> list[VertexAnswer]:
@@ -138,7 +144,7 @@ class Pipeline:
         """
         self.require_available()
         model = self._model(site)
-        with self._metrics.stage("buffer"):
+        with self._stages.stage("buffer"):
             whole = await self._buffer.read(TrajectoryKey(site, ue, model.fingerprint))
         if not len(whole):
             expected = f"a UE with a frame at site {site} in the last {self._settings.trajectory_ttl_s:g} s"
@@ -171,7 +177,7 @@ class Pipeline:
                 scenes[entry.frame.scene] = scene
         if not frames:
             return
-        with self._metrics.stage("normalise"):
+        with self._stages.stage("normalise"):
             groups, errors = await asyncio.get_running_loop().run_in_executor(
                 self._threads, normalise, frames, scenes, self._models, self._sites, self._limits
             )
@@ -205,12 +211,11 @@ class Pipeline:
             return
         kept = list(trajectories)
         fused = await group.model.fuse({**stack(list(trajectories.values())), "text": group.text[kept]}, deadline_s)
-        with self._metrics.stage("decode"):
+        with self._stages.stage("decode"):
             frames = {group.indices[row]: group.entries[row] for row in kept}
             sites, lengths = [group.sites[row] for row in kept], [len(t) for t in trajectories.values()]
             answered = frame_outcomes(group.model, frames, sites, encoded["gate"][kept], fused, lengths, degraded)
         outcomes.update(answered)
-        self._count(answered)
 
     async def _remember(
         self, group: ModelBatch, rows: Sequence[int], embedding: NDArray[np.float32]
@@ -222,22 +227,20 @@ class Pipeline:
             keys.append(TrajectoryKey(entry.site, entry.frame.ue, group.model.fingerprint))
             vertices.append(Vertex(entry.frame.timestamp_s, group.digests[row], embedding[row]))
         try:
-            with self._metrics.stage("buffer"):
+            with self._stages.stage("buffer"):
                 return await self._buffer.append_and_read(keys, vertices), ()
         except BufferUnavailable:
             alone = [Trajectory(np.array([v.timestamp_s]), v.embedding[None]) for v in vertices]
             return alone, ("trajectory",)
 
-    def _count(self, outcomes: Outcomes) -> None:
-        for answer in outcomes.values():
-            if not isinstance(answer, Answer):
-                continue
-            for modality, weight in answer.explanation.gate.items():
-                self._metrics.gate_weight.labels(modality).observe(weight)
-            if answer.explanation.out_of_distribution:
-                self._metrics.ood.labels(answer.site).inc()
-            for part in answer.degraded:
-                self._metrics.degraded.labels(part).inc()
+
+def _declare(sites: Iterable[Site], models: Mapping[str, Model], metrics: Metrics) -> None:
+    """Start the series of every site, and say what serves it."""
+    metrics.expect(sites)
+    for name, model in models.items():
+        manifest = model.manifest
+        info = metrics.system.artifact_info.labels(name, manifest.name, manifest.version, model.engine.providers[0])
+        info.set(1)
 
 
 def _site(manifest: Manifest, name: str) -> Site:

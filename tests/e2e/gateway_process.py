@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,17 +44,41 @@ class Served:
 
 
 @contextmanager
-def serving(log: Path, *flags: str, program: Sequence[str] = ("-m", "service.cli")) -> Iterator[Served]:
-    """Start the gateway and, unless the test has ended it, kill it in the end."""
+def serving(
+    log: Path,
+    *flags: str,
+    program: Sequence[str] = ("-m", "service.cli"),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Served]:
+    """Start the gateway, in this environment and more, and, unless the test has ended it, kill it in the end."""
     port = _free_port()
     command = [sys.executable, *program, "serve", "--port", str(port), "--deadline-s", "30", *flags]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
     try:
         yield Served(process, port, log)
     finally:
         process.kill()
         process.wait(STOP_TIMEOUT_S)
+
+
+def post_head(length: int) -> bytes:
+    """Of a request whose body, of so many bytes, is still to come."""
+    lines = (
+        "POST /v1/sense HTTP/1.1",
+        "Host: x",
+        "Content-Type: application/json",
+        f"Content-Length: {length}",
+        "",
+        "",
+    )
+    return "\r\n".join(lines).encode()
 
 
 def _free_port() -> int:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from service.api.schemas import AnsweredFrame, Problem, SenseResponse, TrajectoryResponse
-from tests.e2e.gateway_process import STOP_TIMEOUT_S, Served, serving
+from tests.e2e.gateway_process import STOP_TIMEOUT_S, Served, post_head, serving
 from tests.service.api.requests import base64_of, channel, detections, jpeg, returns, tensor
 from tests.service.engine.artifacts import write_artifact
 
@@ -45,18 +45,6 @@ def frame(ue: str, seed: int = 0, age_s: float = 0.0, **fields: Any) -> Json:
 def scene(name: str) -> Json:
     sensors = {"camera": base64_of(jpeg()), "radar": tensor(detections()), "lidar": tensor(returns())}
     return {"id": name, "site": "munich", **sensors}
-
-
-def post_head(length: int) -> bytes:
-    lines = (
-        "POST /v1/sense HTTP/1.1",
-        "Host: x",
-        "Content-Type: application/json",
-        f"Content-Length: {length}",
-        "",
-        "",
-    )
-    return "\r\n".join(lines).encode()
 
 
 def sample(metrics: str, name: str) -> float:
@@ -108,12 +96,13 @@ async def test_requests_that_are_batched_together_do_not_mix(served: Served) -> 
 
 
 def test_metrics_count_what_was_answered(client: httpx.Client) -> None:
-    before = sample(client.get("/metrics").text, 'cellsense_frames_total{status="200"}')
+    answered = 'cellsense_frames_total{site="munich",status="200"}'
+    before = sample(client.get("/metrics").text, answered)
     client.post("/v1/sense", json={"frames": [frame("counted-1"), frame("counted-2")]})
     text = client.get("/metrics").text
-    assert sample(text, 'cellsense_frames_total{status="200"}') == before + 2
+    assert sample(text, answered) == before + 2
     assert sample(text, "cellsense_stage_duration_seconds_count") > 0
-    assert sample(text, "process_resident_memory_bytes") > 0
+    assert sample(text, "cellsense_process_resident_memory_bytes") > 0
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -136,6 +125,17 @@ def test_connection_that_is_closed_half_way_leaves_others_alone(served: Served, 
     assert "Traceback" not in served.log.read_text()
 
 
+def test_log_is_a_json_line_a_request_without_anything_that_it_holds(served: Served, client: httpx.Client) -> None:
+    body = {"frames": [frame("secret-ue"), frame("secret-ue", site="atlantis")]}
+    client.post("/v1/sense", json=body, headers={"X-Request-Id": "controller-17"})
+    lines = [json.loads(line) for line in served.log.read_text().splitlines()]
+    (line,) = (line for line in lines if line.get("request_id") == "controller-17")
+    assert list(line)[:3] == ["timestamp", "level", "event"]
+    assert (line["event"], line["route"], line["status"]) == ("request", "/v1/sense", 200)
+    assert (line["frames"], line["failed"]) == (2, {"unknown_site": 1})
+    assert "secret" not in served.log.read_text()
+
+
 def test_documentation_page_is_served(client: httpx.Client) -> None:
     assert "swagger-ui" in client.get("/docs").text
 
@@ -150,7 +150,8 @@ def test_signal_ends_the_service_cleanly(tmp_path: Path, number: signal.Signals)
         gateway.process.send_signal(number)
         assert gateway.process.wait(STOP_TIMEOUT_S) == 0
         log = gateway.log.read_text()
-    assert "Ready to serve munich" in log
+    assert '"sites":["munich"]' in log
+    assert '"event":"Ready to serve"' in log
     assert "Traceback" not in log
     assert "Finished server process" in log
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from service import cli
-from service.metrics import package_version
 from service.settings import Settings
+from service.version import package_version
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
         return start
 
-    for name in ("serve", "replay", "demo"):
+    for name in ("serve", "health", "replay", "stream", "demo"):
         monkeypatch.setattr(cli, name, note(name))
     return calls
 
@@ -43,6 +43,15 @@ def test_replay_and_demo_have_defaults(started: dict[str, Any]) -> None:
         "every_row": False,
     }
     assert started["demo"] == {"models": "zoo", "out": Path("demo-out"), "as_json": True, "every_row": True}
+
+
+def test_stream_takes_files_or_none_and_health_says_where(started: dict[str, Any]) -> None:
+    cli.main(["stream", "--url", "http://service:8000", "--models", "zoo"])
+    cli.main(["health", "--port", "9000"])
+    assert started["stream"] == {"files": [], "url": "http://service:8000", "models": "zoo"}
+    assert started["health"] == {"port": "9000"}
+    cli.main(["stream", "a.jsonl.gz", "b.jsonl.gz"])
+    assert started["stream"] == {"files": [Path("a.jsonl.gz"), Path("b.jsonl.gz")], "url": "http://127.0.0.1:8000"}
 
 
 def test_every_setting_is_a_flag_and_a_variable(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +76,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
         (["serve", "--provider", "tpu"], "provider: Input should be 'cpu' or 'cuda'"),
         (["serve", "--models", "/nowhere"], "/nowhere: expected a folder of artifacts"),
         (["demo", "--models", "/nowhere"], "/nowhere: expected an artifact"),
+        (["stream", "--models", "/nowhere"], "/nowhere: expected an artifact"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(

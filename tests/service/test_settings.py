@@ -34,7 +34,9 @@ def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-@pytest.mark.parametrize(("name", "value"), [("port", 65_536), ("deadline_s", 0), ("provider", "tpu"), ("workers", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("port", 65_536), ("deadline_s", 0), ("provider", "tpu"), ("workers", 0), ("threads", 0)]
+)
 def test_value_that_makes_no_sense_is_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings(**{name: value})

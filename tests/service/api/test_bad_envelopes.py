@@ -144,7 +144,8 @@ async def test_bodies_beyond_the_memory_for_all_of_them_are_turned_away(redis: s
         finish.set()
         assert (await first).status_code == 422
         assert app.state.gateway.bodies.inflight_bytes == 0
-        assert "cellsense_shed_requests_total" in (await gateway.get("/metrics")).text
+        shed = 'cellsense_requests_shed_total{reason="memory"} 1.0'
+        assert shed in (await gateway.get("/metrics")).text
 
 
 @pytest.mark.parametrize(

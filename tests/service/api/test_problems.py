@@ -19,6 +19,7 @@ STATUS = {
     "UnknownSite": 404,
     "UnknownScene": 404,
     "UnknownTask": 422,
+    "UnknownFrame": 404,
     "UnknownUe": 404,
     "TimestampConflict": 409,
     "Overloaded": 503,

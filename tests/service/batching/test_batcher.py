@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 
 import pytest
 
@@ -277,6 +278,55 @@ async def test_every_batch_is_observed_with_queue_time_apart_from_run_time(make:
     run.let_go()
     await asyncio.gather(*rest)
     assert seen == [(1, 0.0, 2.0), (2, 2.0, 0.5)]
+
+
+async def test_every_job_is_observed_in_the_context_of_its_caller(make: Make) -> None:
+    caller: ContextVar[str] = ContextVar("caller")
+    seen: dict[str, tuple[float, float, float]] = {}
+    run, clock = GatedRun(), Clock()
+    batcher = make(run, clock=clock, observe_job=lambda *times: seen.update({caller.get(): times}))
+
+    async def submit(job: int) -> None:
+        caller.set(f"caller {job}")
+        await batcher.submit(job)
+
+    first = asyncio.create_task(submit(1))
+    await run.started(1)
+    clock.now_s += 1.0
+    rest = [asyncio.create_task(submit(job)) for job in (2, 3)]
+    await settle()
+    clock.now_s += 2.0
+    run.let_go()
+    await run.started(2)
+    clock.now_s += 0.5
+    run.let_go()
+    await asyncio.gather(first, *rest)
+    assert seen == {
+        "caller 1": (100.0, 100.0, 103.0),
+        "caller 2": (101.0, 103.0, 103.5),
+        "caller 3": (101.0, 103.0, 103.5),
+    }
+
+
+async def test_what_joins_and_leaves_the_queue_is_observed_however_it_leaves(make: Make) -> None:
+    changes: list[int] = []
+    run, clock = GatedRun(), Clock()
+    batcher = make(run, clock=clock, rows=lambda job: job, max_queue_rows=9, observe_queue=changes.append)
+    running = asyncio.create_task(batcher.submit(4))
+    await run.started(1)
+    assert changes == [4, -4]
+    late = asyncio.create_task(batcher.submit(2, clock.now_s + 0.01))
+    gone = asyncio.create_task(batcher.submit(3))
+    await settle()
+    with pytest.raises(Overloaded):
+        await batcher.submit(5)
+    gone.cancel()
+    with pytest.raises(DeadlineExceeded):
+        await late
+    run.let_go()
+    await running
+    assert sum(changes) == batcher.queued_rows == 0
+    assert sorted(changes) == [-4, -3, -2, 2, 3, 4]
 
 
 async def test_a_failing_observer_is_reported_and_harms_no_job(make: Make) -> None:

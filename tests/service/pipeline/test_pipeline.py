@@ -17,9 +17,12 @@ from service.errors import ArtifactError, EngineFailure, NotReady, UnknownSite, 
 from service.metrics import Metrics
 from service.pipeline import Answer, Batch, Pipeline, SiteFrame, SiteScene
 from service.settings import Settings
+from service.telemetry.stages import Stages
 from service.trajectory.buffer import TrajectoryBuffer
+from service.trajectory.connection import RedisConnection
 from tests.service.api.requests import NOW_S, channel, detections
 from tests.service.contract.examples import CITY, manifest
+from tests.service.trajectory.connections import connected
 
 SETTINGS = Settings(redis="embedded://", deadline_s=30.0)
 
@@ -48,15 +51,14 @@ class Recorder(FakeEngine):
 
 @pytest.fixture
 async def buffer() -> AsyncIterator[TrajectoryBuffer]:
-    buffer = TrajectoryBuffer("embedded://")
-    await buffer.start()
-    yield buffer
-    await buffer.close()
+    async with connected("embedded://") as connection:
+        yield TrajectoryBuffer(connection)
 
 
 def pipeline_of(engine: FakeEngine, buffer: TrajectoryBuffer) -> Pipeline:
     engines = {site.name: engine for site in engine.manifest.sites}
-    return Pipeline(engines, buffer, SETTINGS, Metrics(), now_s=lambda: NOW_S)
+    metrics = Metrics()
+    return Pipeline(engines, buffer, SETTINGS, metrics, Stages(metrics.compute), now_s=lambda: NOW_S)
 
 
 def frame(ue: str, seed: int = 0, **fields: object) -> SiteFrame:
@@ -162,4 +164,4 @@ CALIBRATION = manifest().calibration
 def test_manifest_that_lacks_what_answering_needs_is_refused(changes: dict[str, object], message: str) -> None:
     engine = FakeEngine(replace(manifest(), **changes))  # type: ignore[arg-type]
     with pytest.raises(ArtifactError, match=message):
-        pipeline_of(engine, TrajectoryBuffer("embedded://"))
+        pipeline_of(engine, TrajectoryBuffer(RedisConnection("embedded://")))

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from service.errors import BufferUnavailable
 from service.trajectory.buffer import TrajectoryBuffer
 from service.trajectory.embedded import EmbeddedRedis
+from tests.service.trajectory.connections import connected
 from tests.service.trajectory.frames import key, steps, vertex
 from tests.service.trajectory.proxy import Proxy
 
@@ -26,12 +27,11 @@ async def proxy(server: EmbeddedRedis, client: Redis, tmp_path: Path) -> AsyncIt
 @pytest.fixture
 async def buffer(proxy: Proxy) -> AsyncIterator[TrajectoryBuffer]:
     """A buffer behind the proxy, connected, with the script loaded and one vertex in."""
-    buffer = TrajectoryBuffer(proxy.url, timeout_s=5.0)
-    await buffer.start()
-    await buffer.append_and_read([key()], [vertex(0)])
-    proxy.round_trips = 0
-    yield buffer
-    await buffer.close()
+    async with connected(proxy.url) as connection:
+        buffer = TrajectoryBuffer(connection)
+        await buffer.append_and_read([key()], [vertex(0)])
+        proxy.round_trips = 0
+        yield buffer
 
 
 async def test_a_batch_is_one_round_trip(buffer: TrajectoryBuffer, proxy: Proxy) -> None:
@@ -78,27 +78,24 @@ async def test_a_server_that_is_away_is_unavailable_at_once_and_used_again_once_
         await buffer.append_and_read([key()], [vertex(1)])
     with pytest.raises(BufferUnavailable):
         await buffer.read(key())
-    assert not await buffer.reachable()
     assert time.monotonic() - start_s < 1.0
     await proxy.start()
-    assert await buffer.reachable()
     (answer,) = await buffer.append_and_read([key()], [vertex(1)])
     assert steps(answer) == [0, 1]
 
 
 async def test_a_silent_server_costs_no_more_than_the_timeout_and_mixes_no_answers(proxy: Proxy) -> None:
-    buffer = TrajectoryBuffer(proxy.url, timeout_s=0.3, max_connections=1)
-    await buffer.start()
-    await buffer.append_and_read([key("a"), key("b")], [vertex(1), vertex(2)])
-    proxy.silent = True
-    start_s = time.monotonic()
-    with pytest.raises(BufferUnavailable):
-        await buffer.append_and_read([key("a")], [vertex(3)])
-    assert time.monotonic() - start_s < 0.6
-    proxy.silent = False
-    assert steps(await buffer.read(key("b"))) == [2]
-    assert steps(await buffer.read(key("a"))) == [1, 3]
-    await buffer.close()
+    async with connected(proxy.url, timeout_s=0.3, max_connections=1) as connection:
+        buffer = TrajectoryBuffer(connection)
+        await buffer.append_and_read([key("a"), key("b")], [vertex(1), vertex(2)])
+        proxy.silent = True
+        start_s = time.monotonic()
+        with pytest.raises(BufferUnavailable):
+            await buffer.append_and_read([key("a")], [vertex(3)])
+        assert time.monotonic() - start_s < 0.6
+        proxy.silent = False
+        assert steps(await buffer.read(key("b"))) == [2]
+        assert steps(await buffer.read(key("a"))) == [1, 3]
 
 
 async def test_a_cancelled_call_leaves_the_connection_usable(buffer: TrajectoryBuffer, proxy: Proxy) -> None:
@@ -114,18 +111,3 @@ async def test_a_server_that_refuses_is_unavailable(buffer: TrajectoryBuffer, cl
     await client.lpush(key("list").redis_key(), "not a trajectory")
     with pytest.raises(BufferUnavailable, match="WRONGTYPE"):
         await buffer.append_and_read([key("list")], [vertex(1)])
-
-
-async def test_a_buffer_that_is_not_started_or_closed_says_so() -> None:
-    buffer = TrajectoryBuffer("embedded://")
-    with pytest.raises(BufferUnavailable, match="call start"):
-        await buffer.read(key())
-    assert not await buffer.reachable()
-    await buffer.close()
-
-
-async def test_a_server_that_cannot_be_reached_at_the_start_is_no_error(tmp_path: Path) -> None:
-    buffer = TrajectoryBuffer(f"unix://{tmp_path}/nobody.sock")
-    await buffer.start()
-    assert not await buffer.reachable()
-    await buffer.close()

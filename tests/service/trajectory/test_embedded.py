@@ -13,9 +13,7 @@ from redis import Redis
 
 from service.errors import BufferUnavailable
 from service.trajectory import embedded
-from service.trajectory.buffer import TrajectoryBuffer
 from service.trajectory.embedded import EmbeddedRedis
-from tests.service.trajectory.frames import key, steps, vertex
 
 CHILD = """
 import sys, time
@@ -101,13 +99,3 @@ def test_a_deep_temporary_folder_leaves_room_for_the_socket(monkeypatch: pytest.
     with EmbeddedRedis() as server:
         assert answers(server.url)
     assert list(deep.iterdir()) == []
-
-
-async def test_a_buffer_brings_its_embedded_server_along() -> None:
-    buffer = TrajectoryBuffer("embedded://", timeout_s=5.0)
-    await buffer.start()
-    (answer,) = await buffer.append_and_read([key()], [vertex(1)])
-    assert steps(answer) == [1]
-    assert await buffer.reachable()
-    await buffer.close()
-    assert not await buffer.reachable()
