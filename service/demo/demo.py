@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from types import FrameType
 
 import httpx
 from rich.console import Console
@@ -20,12 +19,13 @@ from service.demo.activity_chart import draw_activity_chart
 from service.demo.error_map import Heights, draw_error_maps
 from service.demo.gateway import GatewayFailure, running_gateway
 from service.demo.outcome import Outcome
-from service.demo.recording import Exchange, as_of, read_recording
-from service.demo.replay import REQUEST_TIMEOUT_S, replay
+from service.demo.posting import REQUEST_TIMEOUT_S
+from service.demo.recording import Exchange, as_of, read_recording, shipped_samples
+from service.demo.replay import replay
 from service.demo.summary import Summary, shortfalls, summarise
 from service.demo.table import print_outcomes, print_summary, wide_console
+from service.demo.termination import terminated_like_interrupted
 
-SAMPLES = "sample*.jsonl.gz"
 INTERRUPTED = 130  # exit status after a Ctrl-C
 
 
@@ -81,7 +81,7 @@ def run_demo(models: Path, out: Path, as_json: bool, every_row: bool = False) ->
     """
     console = wide_console(stderr=as_json)
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             showings = find_showings(models)
             out.mkdir(parents=True, exist_ok=True)
             _replay_all(showings, models, out, console)
@@ -106,13 +106,9 @@ def run_demo(models: Path, out: Path, as_json: bool, every_row: bool = False) ->
 def find_showings(models: Path) -> list[Showing]:
     """The artifacts in `models` that ship a sample, by name. Raises `ValueError` where none does or one is broken."""
     showings = []
-    for folder in sorted({path.parent for path in models.glob(f"*/{SAMPLES}")}):
-        recordings = {path.name: read_recording(path) for path in sorted(folder.glob(SAMPLES))}
+    for folder, paths in groupby(shipped_samples(models), key=lambda path: path.parent):
+        recordings = {path.name: read_recording(path) for path in paths}
         showings.append(Showing(folder, Manifest.load(folder), recordings))
-    if not showings:
-        raise ValueError(
-            f"{models}: expected an artifact with a {SAMPLES}, got none; name another folder with --models"
-        )
     return showings
 
 
@@ -147,17 +143,3 @@ def _print_all(showings: Sequence[Showing], maps: Sequence[Path], console: Conso
         print_summary(console, showing.name, showing.summary, showing.card)
     for path in maps:
         console.print(f"Picture: {path}")
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let a SIGTERM leave the block as a Ctrl-C does, so that the gateway is stopped then too."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

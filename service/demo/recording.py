@@ -16,6 +16,8 @@ from typing import Any
 
 from service.demo.outcome import Truth
 
+SAMPLES = "sample*.jsonl.gz"  # what an artifact calls the recordings that it ships
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -37,6 +39,16 @@ def read_recording(path: Path) -> list[Exchange]:
     if not exchanges:
         raise ValueError(f"{path}: expected a request and its truth as gzip JSON lines, got an empty file")
     return exchanges
+
+
+def shipped_samples(models: Path) -> list[Path]:
+    """The recordings `*/sample*.jsonl.gz` of the artifacts in `models`, by name. Raises `ValueError` without any."""
+    paths = sorted(models.glob(f"*/{SAMPLES}"))
+    if not paths:
+        raise ValueError(
+            f"{models}: expected an artifact with a {SAMPLES}, got none; name another folder with --models"
+        )
+    return paths
 
 
 def as_of(exchanges: Sequence[Exchange], now_s: float, ue_suffix: str = "") -> list[Exchange]:

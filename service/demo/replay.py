@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console
@@ -17,11 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from service.demo.activity_chart import draw_activity_chart
 from service.demo.error_map import draw_error_maps
 from service.demo.outcome import Outcome
+from service.demo.posting import REQUEST_TIMEOUT_S, post_frames
 from service.demo.recording import Exchange, as_of, read_recording
 from service.demo.summary import summarise
 from service.demo.table import print_outcomes, print_summary, wide_console
-
-REQUEST_TIMEOUT_S = 60.0
 
 
 def run_replay(file: Path, url: str, out: Path | None, as_json: bool, every_row: bool = False) -> int:
@@ -90,24 +88,6 @@ def replay(
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task(f"Replaying {label}", total=sum(len(e.truth) for e in exchanges))
         for exchange in exchanges:
-            response = client.post("/v1/sense", json=exchange.request)
-            for frame, truth, result in zip(
-                exchange.request["frames"], exchange.truth, _results(response, len(exchange.truth)), strict=True
-            ):
-                outcomes.append(
-                    Outcome.answered(first_frame + len(outcomes), frame["site"], frame["ue"], truth, result)
-                )
+            outcomes += post_frames(client, exchange, first_frame + len(outcomes))
             progress.advance(task, len(exchange.truth))
     return outcomes
-
-
-def _results(response: httpx.Response, frames: int) -> list[dict[str, Any]]:
-    """One result per frame: where the request was refused as a whole, its problem for each."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = {"detail": f"expected JSON, got {response.status_code} {response.text[:80]!r}"}
-    if response.is_success:
-        return list(body["results"])
-    problems = body.get("errors") or [body] * frames
-    return [{"error": problem} for problem in problems]
