@@ -1,7 +1,7 @@
 # The image that builds the data and trains the models, on a GPU if there is one. Build from the repository's root:
 #
 #     docker build -f docker/train.Dockerfile -t cellsense-train:0.1.0 .
-#     docker run --rm --gpus all -v "$PWD/data:/work/data" -v "$PWD/runs:/work/runs" cellsense-train:0.1.0 \
+#     docker run --rm --gpus all -v "$PWD/data:/srv/cellsense/data" -v "$PWD/runs:/srv/cellsense/runs" cellsense-train:0.1.0 \
 #         python -m models.train gated-fusion --seed 0
 
 FROM debian:12.15-slim
@@ -18,7 +18,7 @@ ENV PATH=/opt/cellsense/bin:${PATH} \
     ORT_DISABLE_TELEMETRY=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
-WORKDIR /work
+WORKDIR /srv/cellsense
 COPY docker/train.lock docker/
 # With dependencies: the lock pins what every build of torch needs, and pip adds what the one for Linux needs beyond.
 RUN python3 -m venv /opt/cellsense \
@@ -30,6 +30,6 @@ RUN pip install --no-deps --editable . \
     && pip check \
     && mkdir data runs \
     && chown cellsense:cellsense data runs models/zoo
-VOLUME ["/work/data", "/work/runs"]
+VOLUME ["/srv/cellsense/data", "/srv/cellsense/runs"]
 USER 10001:10001
 CMD ["python", "-m", "models.train", "--help"]
