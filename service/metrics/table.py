@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from service.generated import write_or_check
 from service.metrics import Metrics
 from service.metrics.families import Family
 
@@ -36,17 +36,7 @@ def render() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the file; 1 where it has drifted."""
-    parser = argparse.ArgumentParser(prog="python -m service.metrics.table", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where the file has drifted")
-    parser.add_argument("--file", type=Path, default=FILE, help="default: %(default)s")
-    options = parser.parse_args(arguments)
-    text = render()
-    if not options.check:
-        options.file.write_text(text)
-    elif not options.file.exists() or options.file.read_text() != text:
-        print(f"{options.file} has drifted from the code: run python -m service.metrics.table", file=sys.stderr)
-        return 1
-    return 0
+    return write_or_check("python -m service.metrics.table", __doc__, FILE, render, arguments)
 
 
 def _row(family: Family) -> str:

@@ -177,6 +177,15 @@ def fake_channels(site: Site, arrays: Arrays) -> NDArray[np.complex128]:
     return channels.reshape(*shape, *channels.shape[1:])
 
 
+def plant_twin(shards: ShardSet) -> None:
+    """Put the first terminal of the second snapshot of a test episode 3 cm above a terminal of a training episode."""
+    purposes = shards.recipe.purposes("toy")
+    train, test = purposes.index("train"), purposes.index("test")
+    arrays = shards.read("toy", test)
+    arrays["ue_position_m"][1, 0] = shards.read("toy", train)["ue_position_m"][0, 1] + [0.0, 0.0, 0.03]
+    shards.write("toy", test, arrays)
+
+
 def _rays(
     site: Site,
     antenna_m: NDArray[np.float64],

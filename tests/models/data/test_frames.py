@@ -10,7 +10,7 @@ from models.data.raytraced.bands import BANDS
 from models.data.raytraced_set import measured_csi
 from models.data.shards import SettingsMismatch, ShardSet
 from service.normalizers.cues import aoa_profile, distance, gain
-from tests.models.data.fake_set import SITES, Size, fake_channels, fake_set
+from tests.models.data.fake_set import SITES, Size, fake_channels, fake_set, plant_twin
 
 HELD_OUT = "held-out-trajectories"
 
@@ -135,12 +135,7 @@ def test_only_labelled_tracks_are_marked(shards: ShardSet) -> None:
 
 
 def test_near_duplicates_of_training_frames_are_marked(tmp_path: Path) -> None:
-    shards = fake_set(tmp_path)
-    purposes = shards.recipe.purposes("toy")
-    train, test = purposes.index("train"), purposes.index("test")
-    arrays = shards.read("toy", test)
-    arrays["ue_position_m"][1, 0] = shards.read("toy", train)["ue_position_m"][0, 1] + [0.0, 0.0, 0.03]
-    shards.write("toy", test, arrays)
+    plant_twin(fake_set(tmp_path))
     found = load(tmp_path, HELD_OUT, "test", quiet=True)
     assert np.flatnonzero(found.duplicate).tolist() == [2]  # the second snapshot of the first of two terminals
     assert not load(tmp_path, HELD_OUT, "train", quiet=True).duplicate.any()

@@ -14,7 +14,7 @@ from models.data.shards import SettingsMismatch, ShardSet
 from service.normalizers.camera import camera_rgb
 from service.normalizers.lidar import lidar_planes
 from service.normalizers.radar import radar_planes
-from tests.models.data.fake_set import SITES, Size, fake_channels, fake_episode, fake_set
+from tests.models.data.fake_set import SITES, Size, fake_channels, fake_episode, fake_set, plant_twin
 
 HELD_OUT = "held-out-trajectories"
 
@@ -118,12 +118,7 @@ def test_only_listed_tracks_are_labelled(shards: ShardSet) -> None:
 
 
 def test_near_duplicates_of_training_frames_are_marked(tmp_path: Path) -> None:
-    shards = fake_set(tmp_path)
-    purposes = shards.recipe.purposes("toy")
-    train, test = purposes.index("train"), purposes.index("test")
-    arrays = shards.read("toy", test)
-    arrays["ue_position_m"][1, 0] = shards.read("toy", train)["ue_position_m"][0, 1] + [0.0, 0.0, 0.03]
-    shards.write("toy", test, arrays)
+    plant_twin(fake_set(tmp_path))
     found = load(tmp_path, HELD_OUT, "test", "toy", "6 GHz", quiet=True)
     assert np.argwhere(found.duplicate).tolist() == [[0, 1, 0]]
     assert not load(tmp_path, HELD_OUT, "train", "toy", "6 GHz", quiet=True).duplicate.any()
