@@ -120,7 +120,8 @@ def _add_setting(command: argparse.ArgumentParser, name: str) -> None:
     """A flag that, where it is given, has precedence over the variable."""
     field = Settings.model_fields[name]
     variable = f"{Settings.model_config['env_prefix']}{name.upper()}"
-    default = "" if field.default is None else f" (default: {field.default})"
+    value = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    default = "" if value is None else f" (default: {value})"
     help_text = f"{field.description} [{variable}]{default}".replace("%", "%%")
     flag = f"--{name.replace('_', '-')}"
     command.add_argument(flag, dest=name, metavar="X", default=argparse.SUPPRESS, help=help_text)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1 << 20
+
+
+def _names(value: object) -> object:
+    """A text as the names in it."""
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+"""Written with commas between them, in a variable as in a flag."""
 
 
 class Settings(BaseSettings):
@@ -26,6 +35,8 @@ class Settings(BaseSettings):
     """Processes that answer requests, each with the models loaded, behind the one port."""
     models: Path = Path(__file__).resolve().parent.parent / "models" / "zoo"
     """Folder of artifacts, one folder each."""
+    prefer: Names = ("gated-fusion",)
+    """Names of artifacts, with commas between them: a site that several serve goes to the first of these that does."""
     redis: str = Field(default="embedded://", repr=False)  # it may hold a password
     """Redis of the trajectories: embedded:// starts a server of its own, else redis://, rediss:// or unix://."""
 
@@ -64,7 +75,7 @@ class Settings(BaseSettings):
 
     trajectory_ttl_s: int = Field(default=60, ge=1)
     """Seconds after which a UE's trajectory is forgotten when no frame of it arrives."""
-    late_tolerance_s: float = Field(default=0.0, ge=0)
+    late_tolerance_s: float = Field(default=2.0, ge=0)
     """How much older than the newest frame of its UE a frame may be."""
     future_tolerance_s: float = Field(default=5.0, ge=0)
     """How far ahead of this machine's clock a timestamp may be."""

@@ -31,7 +31,7 @@ def sensing() -> dashboard.Dashboard:
             Row("Against posted truth, by site", [_positions(), _classes()]),
             Row("Drift: does the input still look like the training data?", [_drift()]),
             Row("How sure it is", [_confidence(), _trajectories()]),
-            Row("Which sensors count", [_gate(), _sensors()]),
+            Row("Which sensors count", [_gate(), _router(), _sensors()]),
             Row("What it sees", [_sees()]),
         ],
     )
@@ -271,6 +271,19 @@ def _gate() -> list[Panel]:
         Query(mean("cellsense_gate_weight", "modality", HERE), "{{modality}}"),
         stacked=StackingMode.NORMAL,
         top=1,
+    )
+    return [panel.repeat("site").repeat_direction("h").max_per_row(4)]
+
+
+def _router() -> list[Panel]:
+    panel = lines(
+        "Weight of each radio cue, by carrier · $site",
+        "Mean weight of the cue in what the router passes on; those of a carrier sum to 1. The cues that are trusted "
+        "differ from carrier to carrier; one that loses its weight on all of them is no longer measured well.",
+        SHARE,
+        Query(mean("cellsense_router_weight", "carrier, cue", HERE), "{{carrier}} {{cue}}"),
+        top=1,
+        none="No radio model",
     )
     return [panel.repeat("site").repeat_direction("h").max_per_row(4)]
 

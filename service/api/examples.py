@@ -57,8 +57,11 @@ SENSE_RESPONSE: dict[str, Any] = {
             "position": _POSITION,
             "los": None,
             "activity": None,
+            "path": None,
             "explanation": {
                 "gate": {"csi": 0.0, "camera": 0.0, "radar": 1.0, "lidar": 0.0},
+                "cues": None,
+                "carrier_hz": None,
                 "trajectory_length": 1,
                 "step_weight": [1.0],
                 "ood_score": 1.07,
@@ -81,6 +84,7 @@ TRAJECTORY_RESPONSE: dict[str, Any] = {
             "activity": None,
         }
     ],
+    "path": None,
 }
 
 LABELS_REQUEST: dict[str, Any] = {

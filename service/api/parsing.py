@@ -87,7 +87,9 @@ def _frame(entry: object, index: int, rows: Mapping[str, int]) -> SiteFrame | In
             csi=None if frame.csi is None else array(frame.csi, CSI, f"{field}.csi"),
             scene=None if frame.scene is None else rows[frame.scene],
             text=frame.text,
+            carrier_hz=frame.carrier_hz,
+            distance_m=frame.distance_m,
         )
     except InvalidInput as error:
         return error
-    return SiteFrame(frame.site, sensed, None if frame.tasks is None else tuple(frame.tasks))
+    return SiteFrame(frame.site, sensed, None if frame.tasks is None else tuple(frame.tasks), frame.path)

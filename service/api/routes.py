@@ -78,11 +78,11 @@ async def labels(request: Request) -> Response:
 
 @router.get("/v1/trajectories/{site}/{ue:path}", **documentation.TRAJECTORY)
 async def trajectory(request: Request, site: str, ue: str) -> Response:
-    """The buffered trajectory of a UE, every vertex answered from the frames up to it."""
+    """The buffered trajectory of a UE: every vertex from the frames up to it, and, where the model can, from all."""
     gateway = _gateway(request)
     deadline_s = time.monotonic() + gateway.settings.deadline_s
-    vertices = await while_connected(request, gateway.pipeline.trajectory(site, ue, deadline_s))
-    return _json({"site": site, "ue": ue, "vertices": vertices})
+    found = await while_connected(request, gateway.pipeline.trajectory(site, ue, deadline_s))
+    return _json({"site": site, "ue": ue, "vertices": found.vertices, "path": found.path})
 
 
 @router.get("/v1/sites", **documentation.SITES)
@@ -144,6 +144,7 @@ def _site(site: Site, manifest: Manifest) -> dict[str, Any]:
         "mast_height_m": site.mast_height_m,
         "range_max_m": site.range_max_m,
         "carrier_hz": site.carrier_hz,
+        "carriers_hz": site.carriers,
         "bandwidth_hz": site.bandwidth_hz,
         "array": None if site.array_rows is None else (site.array_rows, site.array_cols),
         "tasks": site.tasks,

@@ -16,9 +16,10 @@ from service.contract.captures import (
     TEXT_MAX_CHARS,
 )
 from service.contract.labels import ACTIVITIES, TASKS
-from service.pipeline.answers import Activity, Explanation, LineOfSight, Position, VertexAnswer
+from service.pipeline.answers import Activity, Explanation, LineOfSight, Path, Position, VertexAnswer
 
 _NAME_MAX_CHARS = 128
+MAX_DISTANCE_M = 100_000.0  # beyond any cell
 
 
 def _table(columns: int, most: int) -> dict[str, Any]:
@@ -90,11 +91,16 @@ class Frame(_Request):
     ue: Name
     """Identity of the UE within the site."""
     timestamp_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    """Unix time of the observation, s. Rises from frame to frame of one UE."""
+    """Unix time of the observation, s. A frame may be late by `late_tolerance_s`."""
     scene: Name | None = None
     """`id` of the scene capture that the frame refers to."""
     csi: CsiTensor | None = None
     """Uplink channel of the UE."""
+    carrier_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Carrier that the CSI was measured on, one of the site's `carriers_hz`; by default its `carrier_hz`."""
+    distance_m: Annotated[float, Field(ge=0, le=MAX_DISTANCE_M, allow_inf_nan=False)] | None = None
+    """Half the length of a round trip to the UE (timing advance, RTT), m, for models that take it; leave it out where
+    it was not measured."""
     text: Annotated[str, Field(min_length=1, max_length=TEXT_MAX_CHARS)] | None = None
     """Instruction in English that selects the tasks, where `tasks` does not."""
     tasks: (
@@ -105,6 +111,8 @@ class Frame(_Request):
         | None
     ) = None
     """What to answer; by default everything that the site can."""
+    path: bool = False
+    """Whether to answer the whole trajectory too, smoothed, with its centroid; for models that do."""
 
 
 class Envelope(_Request):
@@ -213,6 +221,8 @@ class AnsweredFrame(_Response):
     """Whether its direct path is free."""
     activity: Activity | None
     """What the person is doing."""
+    path: Path | None
+    """The trajectory as a whole, smoothed; null where `path` was not set."""
     explanation: Explanation
     """Why the answer is what it is."""
     degraded: list[str]
@@ -282,7 +292,9 @@ class TrajectoryResponse(_Response):
     ue: str
     """The UE."""
     vertices: list[VertexAnswer]
-    """Oldest first."""
+    """Oldest first, each answered from the frames up to it."""
+    path: Path | None
+    """The same frames answered from all of them at once; null where the site's model does not do that."""
 
 
 class SiteDescription(_Response):
@@ -300,6 +312,8 @@ class SiteDescription(_Response):
     """Largest slant range of radar and LiDAR."""
     carrier_hz: float | None
     """Carrier frequency; null where the site has no antenna array."""
+    carriers_hz: list[float]
+    """Carriers that a frame may be measured on."""
     bandwidth_hz: float | None
     """Bandwidth of the CSI."""
     array: tuple[int, int] | None

@@ -22,7 +22,7 @@ from service.api.routes import router
 from service.api.schemas import LabelsRequest, Problem, SenseRequest
 
 TITLE = "cellsense"
-API_VERSION = "1.0.0"  # of the interface, not of the package
+API_VERSION = "1.1.0"  # of the interface, not of the package
 DESCRIPTION = (
     "The sensing brain of a base station: batches of channel state information, camera, radar and LiDAR go in; "
     "positions with honest uncertainty, line of sight and activity come out. Errors are RFC 9457 problems."

@@ -40,6 +40,8 @@ class SensingFrame:
         timestamp_s: Unix time of the observation.
         csi: complex64 `[32, 64]` uplink channel (see `CSI_ANTENNAS`), in sqrt(mW) per subcarrier.
         scene: row of the scene capture that the frame refers to, None where it has none.
+        carrier_hz: carrier of the CSI, None for that of the site.
+        distance_m: half the length of a round trip to the UE (timing advance, RTT), where it was measured.
         text: instruction in English that selects and steers the tasks.
     """
 
@@ -48,3 +50,5 @@ class SensingFrame:
     csi: NDArray[np.complex64] | None = None
     scene: int | None = None
     text: str | None = None
+    carrier_hz: float | None = None
+    distance_m: float | None = None

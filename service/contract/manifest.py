@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from service.contract.labels import ACTIVITIES, MODALITIES, SCENE_MODALITIES, TASKS
 from service.contract.sites import Site
-from service.contract.tensors import GRAPHS
+from service.contract.tensors import CONTRACTS, MULTIMODAL, Contract
 
 NORMALIZER_VERSION = 1  # raise it whenever any normalizer gives other numbers for the same input
 
 
-def contract_fingerprint() -> str:
+def contract_fingerprint(contract: Contract = MULTIMODAL) -> str:
     """SHA-256 (first 16 hex digits) of everything that a graph and the service must agree on."""
     agreed = {
         "graphs": {
             name: {"inputs": [s.to_json() for s in ins], "outputs": [s.to_json() for s in outs]}
-            for name, (ins, outs) in GRAPHS.items()
+            for name, (ins, outs) in contract.graphs.items()
         },
         "modalities": MODALITIES,
         "scene_modalities": SCENE_MODALITIES,
@@ -42,6 +43,8 @@ class Calibration:
         los_temperature: divisor of the LoS logit (Guo et al. 2017).
         activity_temperature: divisor of the activity logits.
         ood_threshold: `ood_score` above which a frame is flagged, the 99 % quantile of validation, per site.
+        path_quantile, centroid_quantile: as `region_quantile`, of the vertices of a smoothed path and of its centroid;
+            empty where the artifact does not answer these.
     """
 
     region_quantile: dict[str, float]
@@ -49,11 +52,17 @@ class Calibration:
     los_temperature: float
     activity_temperature: float
     ood_threshold: dict[str, float]
+    path_quantile: dict[str, float] = field(default_factory=dict)
+    centroid_quantile: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything about an artifact but its weights. `files` maps a graph's name to its SHA-256."""
+    """Everything about an artifact but its weights. `files` maps a graph's name to its SHA-256.
+
+    `carriers` has a calibration for each carrier frequency (key in Hz, `"2600000000"`) where the artifact serves
+    several; `calibration` is for any other.
+    """
 
     name: str
     version: str
@@ -67,10 +76,24 @@ class Manifest:
     commit: str
     precision: str = "fp32"
     graphs: dict[str, object] = field(default_factory=dict)  # tensor specs, for readers without this code
+    contract: str = MULTIMODAL.name  # a key of `service.contract.tensors.CONTRACTS`
+    carriers: dict[str, Calibration] = field(default_factory=dict)
 
     def site(self, name: str) -> Site | None:
         """The site of that name, or None."""
         return next((s for s in self.sites if s.name == name), None)
+
+    @property
+    def tensors(self) -> Contract:
+        """What the graphs take and give. Raises `ValueError` where this code does not know the contract."""
+        if self.contract not in CONTRACTS:
+            raise ValueError(f"contract: expected one of {', '.join(CONTRACTS)}, got {self.contract!r}")
+        return CONTRACTS[self.contract]
+
+    def calibration_at(self, carrier_hz: float | None) -> Calibration:
+        """The calibration for frames of a carrier, None for frames without one."""
+        key = None if carrier_hz is None or not math.isfinite(carrier_hz) else f"{carrier_hz:.0f}"
+        return self.calibration if key is None else self.carriers.get(key, self.calibration)
 
     def save(self, folder: Path) -> None:
         """Write `manifest.json` into `folder`."""
@@ -85,7 +108,10 @@ class Manifest:
             data = json.loads(path.read_text())
             data["sites"] = tuple(Site.from_json(s) for s in data["sites"])
             data["calibration"] = Calibration(**data["calibration"])
+            data["carriers"] = {key: Calibration(**value) for key, value in data.get("carriers", {}).items()}
             data["training_data"] = tuple(data["training_data"])
-            return cls(**data)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+            found = cls(**data)
+            _ = found.tensors  # must be known
+            return found
+        except (AttributeError, OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: not a manifest of this version: {error}") from error

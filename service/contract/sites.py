@@ -32,6 +32,12 @@ class Site:
     bandwidth_hz: float | None = None
     array_rows: int | None = None  # elements of the antenna array, vertically, half a wavelength apart
     array_cols: int | None = None
+    carriers_hz: tuple[float, ...] | None = None  # those that a frame may name; None: only `carrier_hz`
+
+    @property
+    def carriers(self) -> tuple[float, ...]:
+        """Carrier frequencies that a frame may be measured on, Hz."""
+        return self.carriers_hz or (() if self.carrier_hz is None else (self.carrier_hz,))
 
     @property
     def boresight_rad(self) -> float:
@@ -55,7 +61,10 @@ class Site:
 
     def to_json(self) -> dict[str, object]:
         """The site as JSON-ready values."""
-        return {**asdict(self), "origin_wgs84": list(self.origin_wgs84), "tasks": list(self.tasks)}
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        if self.carriers_hz is None:
+            del values["carriers_hz"]  # so that what is known by a digest of its sites keeps it
+        return values
 
     @classmethod
     def from_json(cls, data: dict[str, object]) -> Site:
@@ -64,7 +73,7 @@ class Site:
         if unknown := sorted(set(data) - known):
             raise ValueError(f"site: unknown fields {unknown}, expected {sorted(known)}")
         values = dict(data)
-        for key in ("origin_wgs84", "tasks"):
+        for key in ("origin_wgs84", "tasks", "carriers_hz"):
             if isinstance(values.get(key), list):
                 values[key] = tuple(values[key])  # type: ignore[arg-type]
         try:

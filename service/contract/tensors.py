@@ -43,7 +43,7 @@ class TensorSpec:
 
 
 EMBEDDING_DIM = 128  # D, length of a frame's embedding in the trajectory buffer
-TRAJECTORY_LEN = 8  # T, most frames of one UE that are fused into an answer
+TRAJECTORY_LEN = 8  # T of the multimodal contract, most frames of one UE that are fused into an answer
 TEXT_LEN = 16  # L, tokens of an instruction
 
 ENCODE_INPUTS: tuple[TensorSpec, ...] = (
@@ -85,8 +85,68 @@ FUSE_OUTPUTS: tuple[TensorSpec, ...] = (
         "step_weight", "float32", ("B", "T"), "frame, step", "attention of the position task, rows sum to 1", 0, 1
     ),
 )
-GRAPHS: dict[str, tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]] = {
-    "encode": (ENCODE_INPUTS, ENCODE_OUTPUTS),
-    "fuse": (FUSE_INPUTS, FUSE_OUTPUTS),
+RADIO_STEPS = 16  # T of the radio contract
+RADIO_ENCODE_INPUTS: tuple[TensorSpec, ...] = (
+    TensorSpec("csi", "float32", ("B", 6, 32, 64), "frame, plane, azimuth, delay", "1", -1, 1),
+    TensorSpec("aoa", "float32", ("B", 64), "frame, azimuth", "1, of the strongest direction", 0, 1),
+    TensorSpec("measured_distance", "float32", ("B", 1), "frame, value", "100 m, half of a round trip", 0),
+    TensorSpec("gain", "float32", ("B", 1), "frame, value", "(dBm + 90) / 30"),
+    TensorSpec("cue_mask", "float32", ("B", 4), "frame, (csi, aoa, distance, gain)", "1 present, 0 missing", 0, 1),
+    TensorSpec("carrier", "float32", ("B", 1), "frame, value", "log10 of the carrier in GHz"),
+    TensorSpec("site", "int64", ("B",), "frame", "row of the manifest's sites, their number for any other", 0),
+)
+RADIO_ENCODE_OUTPUTS: tuple[TensorSpec, ...] = (
+    TensorSpec("embedding", "float32", ("B", EMBEDDING_DIM), "frame, feature", "1"),
+    TensorSpec("router_weight", "float32", ("B", 4), "frame, (csi, aoa, distance, gain)", "rows sum to 1", 0, 1),
+)
+RADIO_FUSE_INPUTS: tuple[TensorSpec, ...] = (
+    TensorSpec("embedding", "float32", ("B", RADIO_STEPS, EMBEDDING_DIM), "frame, step (oldest first), feature", "1"),
+    TensorSpec("age", "float32", ("B", RADIO_STEPS), "frame, step", "s before the newest step", 0),
+    TensorSpec(
+        "step_mask", "float32", ("B", RADIO_STEPS), "frame, step", "1 present, 0 padding; the last is present", 0, 1
+    ),
+)
+_CHOLESKY = "(l11, l21, l22) of the covariance's Cholesky factor"
+RADIO_FUSE_OUTPUTS: tuple[TensorSpec, ...] = (
+    TensorSpec("position", "float32", ("B", 2), "frame, (forward, left)", "m in the mast frame"),
+    TensorSpec("scale_tril", "float32", ("B", 3), f"frame, {_CHOLESKY}", "m"),
+    TensorSpec("los_logit", "float32", ("B",), "frame", "log-odds of line of sight, uncalibrated"),
+    TensorSpec(
+        "ood_score", "float32", ("B",), "frame", "squared Mahalanobis distance / D to the training embeddings", 0
+    ),
+    TensorSpec(
+        "step_weight", "float32", ("B", RADIO_STEPS), "frame, step", "of each in the line through all, sums to 1", 0, 1
+    ),
+    TensorSpec("path_position", "float32", ("B", RADIO_STEPS, 2), "frame, step, (forward, left)", "m, by all steps"),
+    TensorSpec("path_scale_tril", "float32", ("B", RADIO_STEPS, 3), f"frame, step, {_CHOLESKY}", "m"),
+    TensorSpec("path_los_logit", "float32", ("B", RADIO_STEPS), "frame, step", "log-odds of line of sight"),
+    TensorSpec("centroid", "float32", ("B", 2), "frame, (forward, left)", "m, mean of the steps"),
+    TensorSpec("centroid_scale_tril", "float32", ("B", 3), f"frame, {_CHOLESKY}", "m"),
+)
+
+Graphs = dict[str, tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]]
+GRAPHS: Graphs = {"encode": (ENCODE_INPUTS, ENCODE_OUTPUTS), "fuse": (FUSE_INPUTS, FUSE_OUTPUTS)}
+"""The two graphs of an artifact of the *multimodal* contract: inputs and outputs in this order."""
+RADIO_GRAPHS: Graphs = {
+    "encode": (RADIO_ENCODE_INPUTS, RADIO_ENCODE_OUTPUTS),
+    "fuse": (RADIO_FUSE_INPUTS, RADIO_FUSE_OUTPUTS),
 }
-"""The two graphs of a served artifact: a file `<name>.onnx` each, with inputs and outputs in this order."""
+"""Those of the *radio* contract."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What the graphs of an artifact take and give: a file `<name>.onnx` for each of `graphs`.
+
+    Attributes:
+        steps: T, most frames of one UE that are fused into an answer.
+    """
+
+    name: str
+    graphs: Graphs
+    steps: int
+
+
+MULTIMODAL = Contract("multimodal", GRAPHS, TRAJECTORY_LEN)
+RADIO = Contract("radio", RADIO_GRAPHS, RADIO_STEPS)
+CONTRACTS: dict[str, Contract] = {contract.name: contract for contract in (MULTIMODAL, RADIO)}

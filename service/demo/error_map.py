@@ -17,7 +17,7 @@ from matplotlib.patches import Ellipse, Patch, Wedge
 from numpy.typing import NDArray
 
 from service.demo.outcome import Outcome
-from service.demo.panels import GREY, INK, LOS_MARKERS, draw_error_curve, draw_gates
+from service.demo.panels import GREY, INK, LOS_MARKERS, draw_error_curve, draw_weights
 from service.demo.summary import summarise
 
 GROUND, BUILDING, WALL, STATION = "#f6f4ee", "#dfdbd0", "#bdb7a8", "#22313f"
@@ -94,7 +94,7 @@ def _draw_error_map(
     scale.ax.tick_params(colors=GREY, length=0)
     scale.ax.spines[:].set_visible(False)
     column = grid[1].subgridspec(2, 1, hspace=0.4)
-    for row, draw in enumerate((draw_error_curve, draw_gates)):
+    for row, draw in enumerate((draw_error_curve, draw_weights)):
         draw(figure.add_subplot(column[row]), placed)
     figure.text(
         0.05,

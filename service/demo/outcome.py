@@ -53,7 +53,7 @@ class Outcome:
     los_probability: float | None = None
     activity: str | None = None
     activity_probability: float | None = None
-    gate: dict[str, float] = field(default_factory=dict)  # weight of each modality
+    weights: dict[str, float] = field(default_factory=dict)  # of each modality, or of each cue of a radio model
     degraded: tuple[str, ...] = ()  # parts of the service that were down
 
     @property
@@ -107,6 +107,6 @@ class Outcome:
             los_probability=los["probability"] if los else None,
             activity=activity["label"] if activity else None,
             activity_probability=activity["probability"] if activity else None,
-            gate=result["explanation"]["gate"],
+            weights=result["explanation"]["gate"] or result["explanation"]["cues"] or {},
             degraded=tuple(result["degraded"]),
         )

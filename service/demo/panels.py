@@ -33,17 +33,18 @@ def draw_error_curve(axes: Axes, placed: Sequence[Outcome]) -> None:
     _frame(axes, "Share of frames below an error, %")
 
 
-def draw_gates(axes: Axes, placed: Sequence[Outcome]) -> None:
-    """Mean weight of each modality in the fusion, apart for frames with and without a line of sight."""
-    groups = [los for los in LOS_NAMES if any(o.truth.los is los and o.gate for o in placed)]
+def draw_weights(axes: Axes, placed: Sequence[Outcome]) -> None:
+    """Mean weight of each modality or cue in the fusion, apart for frames with and without a line of sight."""
+    groups = [los for los in LOS_NAMES if any(o.truth.los is los and o.weights for o in placed)]
+    names = list(dict.fromkeys(name for o in placed for name in o.weights)) or list(MODALITIES)
     width = 0.8 / max(1, len(groups))
     for column, los in enumerate(groups):
-        weights = [[o.gate.get(m, 0.0) for m in MODALITIES] for o in placed if o.truth.los is los and o.gate]
-        where = np.arange(len(MODALITIES)) + (column - (len(groups) - 1) / 2) * width
+        weights = [[o.weights.get(name, 0.0) for name in names] for o in placed if o.truth.los is los and o.weights]
+        where = np.arange(len(names)) + (column - (len(groups) - 1) / 2) * width
         axes.bar(
             where, 100 * np.mean(weights, axis=0), width=0.92 * width, color=LOS_COLOURS[los], label=LOS_NAMES[los]
         )
-    axes.set_xticks(range(len(MODALITIES)), MODALITIES)
+    axes.set_xticks(range(len(names)), names)
     _frame(axes, "What the fusion listened to, %")
 
 

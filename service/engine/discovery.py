@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.engine.protocol import Engine
 from service.errors import ArtifactError
 
 
-def load_artifacts(models_dir: Path, load: Callable[[Path], Engine]) -> dict[str, Engine]:
+def load_artifacts(models_dir: Path, load: Callable[[Path], Engine], prefer: Sequence[str] = ()) -> dict[str, Engine]:
     """Load every artifact in a folder; answer with the engine of each site.
 
     Args:
         models_dir: an artifact is a folder in it that has a `manifest.json`.
         load: opens an artifact, such as `OnnxEngine.load` with its options.
+        prefer: names of artifacts; a site that several claim goes to the first of them.
 
     Returns:
         An engine by the name of the site; an artifact may serve several.
 
     Raises:
-        ArtifactError: there is no artifact, one of them does not fit, or two claim the same site.
+        ArtifactError: there is no artifact, one of them does not fit, or several claim a site and none of them is
+            preferred.
     """
     folders = sorted(path.parent for path in models_dir.glob("*/manifest.json"))
     if not folders:
@@ -28,14 +30,18 @@ def load_artifacts(models_dir: Path, load: Callable[[Path], Engine]) -> dict[str
             f"{models_dir}: expected a folder of artifacts (<artifact>/manifest.json), found none: "
             "name another folder with --models"
         )
-    engines: dict[str, Engine] = {}
+    claims: dict[str, list[Engine]] = {}
     for folder in folders:
         engine = load(folder)
         for site in engine.manifest.sites:
-            if other := engines.get(site.name):
-                raise ArtifactError(
-                    f"{models_dir}: expected one artifact per site, but {other.name} and {engine.name} both serve "
-                    f"{site.name}: remove one of them"
-                )
-            engines[site.name] = engine
+            claims.setdefault(site.name, []).append(engine)
+    engines = {}
+    for site_name, claimants in claims.items():
+        ranked = sorted((prefer.index(e.name), n) for n, e in enumerate(claimants) if e.name in prefer)
+        if len(claimants) > 1 and not ranked:
+            raise ArtifactError(
+                f"{models_dir}: expected one artifact per site, but {' and '.join(e.name for e in claimants)} serve "
+                f"{site_name}: remove one of them, or say which is preferred (CELLSENSE_PREFER)"
+            )
+        engines[site_name] = claimants[ranked[0][1] if ranked else 0]
     return engines

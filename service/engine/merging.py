@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.tensors import ENCODE_INPUTS, FUSE_INPUTS
+from service.contract.tensors import ENCODE_INPUTS
 from service.engine.protocol import Engine, Inputs, Outputs
 
 CAPTURE_TENSORS = tuple(spec.name for spec in ENCODE_INPUTS if spec.shape[0] == "S")
@@ -14,8 +14,10 @@ CAPTURE_TENSORS = tuple(spec.name for spec in ENCODE_INPUTS if spec.shape[0] == 
 def encode_many(engine: Engine, jobs: list[Inputs]) -> list[Outputs]:
     """Encode several jobs, each with its own frames and captures, at once. Raises `EngineFailure`."""
     frames = [len(job["csi"]) for job in jobs]
+    merged = _concatenate(jobs)
+    if "scene_index" not in merged:
+        return _split(engine.encode(merged), frames)
     captures = [len(job["scene_mask"]) for job in jobs]
-    merged = {spec.name: np.concatenate([job[spec.name] for job in jobs]) for spec in ENCODE_INPUTS}
     first_capture = np.cumsum([0, *captures[:-1]])
     merged["scene_index"] = merged["scene_index"].astype(np.int64) + np.repeat(first_capture, frames)
     return _split(engine.encode(_needed_captures(merged)), frames)
@@ -23,18 +25,23 @@ def encode_many(engine: Engine, jobs: list[Inputs]) -> list[Outputs]:
 
 def encode_rows(job: Inputs) -> int:
     """Size of an encode job: its frames, or its captures with something in them, whichever are more."""
+    if "scene_mask" not in job:
+        return len(job["csi"])
     return max(len(job["csi"]), int(np.count_nonzero(np.any(job["scene_mask"], axis=1))))
 
 
 def fuse_many(engine: Engine, jobs: list[Inputs]) -> list[Outputs]:
     """Fuse several jobs at once. Raises `EngineFailure`."""
-    merged = {spec.name: np.concatenate([job[spec.name] for job in jobs]) for spec in FUSE_INPUTS}
-    return _split(engine.fuse(merged), [len(job["step_mask"]) for job in jobs])
+    return _split(engine.fuse(_concatenate(jobs)), [len(job["step_mask"]) for job in jobs])
 
 
 def fuse_rows(job: Inputs) -> int:
     """Size of a fuse job: its frames."""
     return len(job["step_mask"])
+
+
+def _concatenate(jobs: list[Inputs]) -> dict[str, NDArray[np.generic]]:
+    return {name: np.concatenate([job[name] for job in jobs]) for name in jobs[0]}
 
 
 def _needed_captures(inputs: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

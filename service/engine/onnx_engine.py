@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.contract.manifest import Manifest
-from service.contract.tensors import GRAPHS, TRAJECTORY_LEN, TensorSpec
+from service.contract.tensors import TensorSpec
 from service.engine.artifact import read_artifact
 from service.engine.cores import usable_cores
 from service.engine.padding import bucket, pad_rows
@@ -34,11 +34,12 @@ class OnnxEngine:
     def __init__(
         self, manifest: Manifest, graphs: dict[str, list[ort.InferenceSession]], buckets: Sequence[int] = ()
     ) -> None:
-        """Take sessions of each graph of `GRAPHS`, which have been checked."""
+        """Take sessions of each graph of the manifest's contract, which have been checked."""
         self.manifest = manifest
         self.name = manifest.name
         self.providers: tuple[str, ...] = tuple(graphs["encode"][0].get_providers())
         self.sessions = len(graphs["encode"])
+        self._contract = manifest.tensors
         self._buckets = tuple(sorted(buckets))
         self._free: dict[str, SimpleQueue[ort.InferenceSession]] = {name: SimpleQueue() for name in graphs}
         for name, sessions in graphs.items():
@@ -71,18 +72,19 @@ class OnnxEngine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = intra_op_threads or max(1, usable_cores() // sessions)
         graphs = {
-            name: [_open(folder, name, content[name], options, provider) for _ in range(sessions)] for name in GRAPHS
+            name: [_open(folder, name, content[name], specs, options, provider) for _ in range(sessions)]
+            for name, specs in manifest.tensors.graphs.items()
         }
         engine = cls(manifest, graphs, BUCKETS[provider] if buckets is None else buckets)
         engine._try_out(folder)
         return engine
 
     def encode(self, inputs: Inputs) -> Outputs:
-        """Embeddings and gates of B frames, which refer to S captures. Raises `EngineFailure`."""
+        """Embeddings and gates or router weights of B frames. Raises `EngineFailure`."""
         return self._run("encode", inputs)
 
     def fuse(self, inputs: Inputs) -> Outputs:
-        """Answers for B trajectories of `TRAJECTORY_LEN` steps. Raises `EngineFailure`."""
+        """Answers for B trajectories of as many steps as the contract says. Raises `EngineFailure`."""
         return self._run("fuse", inputs)
 
     def warm_up(self) -> None:
@@ -95,10 +97,10 @@ class OnnxEngine:
                 ("fuse", {"B": rows}),
             ):
                 for _ in range(self.sessions):  # they take turns
-                    self._run(name, _blank(name, sizes))
+                    self._run(name, self._blank(name, sizes))
 
     def _run(self, name: str, inputs: Inputs) -> Outputs:
-        specs, results = GRAPHS[name]
+        specs, results = self._contract.graphs[name]
         sizes = free_sizes(specs, inputs)
         if "scene_index" in inputs:
             check_scene_index(inputs)
@@ -112,11 +114,16 @@ class OnnxEngine:
             self._free[name].put(session)
         return {spec.name: value[: sizes["B"]] for spec, value in zip(results, values, strict=True)}
 
+    def _blank(self, name: str, sizes: dict[str, int]) -> dict[str, NDArray[np.generic]]:
+        """Inputs of the given sizes that mean nothing but are valid: all present, all zero."""
+        specs, _ = self._contract.graphs[name]
+        return {spec.name: _blank_tensor(spec, {**sizes, "T": self._contract.steps}) for spec in specs}
+
     def _try_out(self, folder: Path) -> None:
         """Run each graph on sizes that tell the free dimensions apart, and check what comes out."""
-        for name, (_, results) in GRAPHS.items():
+        for name, (_, results) in self._contract.graphs.items():
             try:
-                outputs = self._run(name, _blank(name, {"B": 3, "S": 2}))
+                outputs = self._run(name, self._blank(name, {"B": 3, "S": 2}))
                 sizes = free_sizes(results, outputs)
             except EngineFailure as error:
                 raise ArtifactError(f"{folder}: {name}: expected it to run, got: {error}") from error
@@ -137,7 +144,12 @@ def _require_provider(provider: Provider) -> None:
 
 
 def _open(
-    folder: Path, name: str, content: bytes, options: ort.SessionOptions, provider: Provider
+    folder: Path,
+    name: str,
+    content: bytes,
+    specs: tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]],
+    options: ort.SessionOptions,
+    provider: Provider,
 ) -> ort.InferenceSession:
     try:
         session = ort.InferenceSession(content, options, providers=[PROVIDERS[provider]], enable_fallback=0)
@@ -149,16 +161,11 @@ def _open(
             f"provider: expected {PROVIDERS[provider]} as asked for, got {', '.join(used)}: "
             "check the driver and the CUDA libraries, or ask for the provider cpu"
         )
-    inputs, outputs = GRAPHS[name]
-    for what, specs, tensors in (("inputs", inputs, session.get_inputs()), ("outputs", outputs, session.get_outputs())):
-        if mismatch := graph_mismatch(specs, tensors):
+    found = (session.get_inputs(), session.get_outputs())
+    for what, wanted, tensors in zip(("inputs", "outputs"), specs, found, strict=True):
+        if mismatch := graph_mismatch(wanted, tensors):
             raise ArtifactError(f"{folder}: {name} {what}: {mismatch}: export the artifact again with this version")
     return session
-
-
-def _blank(name: str, sizes: dict[str, int]) -> dict[str, NDArray[np.generic]]:
-    """Inputs of the given sizes that mean nothing but are valid: all present, all zero."""
-    return {spec.name: _blank_tensor(spec, {**sizes, "T": TRAJECTORY_LEN}) for spec in GRAPHS[name][0]}
 
 
 def _blank_tensor(spec: TensorSpec, sizes: dict[str, int]) -> NDArray[np.generic]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from service.contract.manifest import Manifest
 
 Inputs = Mapping[str, NDArray[np.generic]]
-"""Tensors by name, as `service.contract.tensors.GRAPHS` specifies them."""
+"""Tensors by name, as the contract of the artifact specifies them."""
 
 Outputs = dict[str, NDArray[np.float32]]
 """Tensors by name; every output of the contract is float32."""
@@ -37,10 +37,10 @@ class Engine(Protocol):
         """Calls that can run at the same time without waiting for each other."""
 
     def encode(self, inputs: Inputs) -> Outputs:
-        """`ENCODE_INPUTS` to `ENCODE_OUTPUTS`. Raises `EngineFailure`."""
+        """Inputs of the contract's `encode` graph to its outputs. Raises `EngineFailure`."""
 
     def fuse(self, inputs: Inputs) -> Outputs:
-        """`FUSE_INPUTS`, always with `TRAJECTORY_LEN` steps, to `FUSE_OUTPUTS`. Raises `EngineFailure`."""
+        """The same for `fuse`, always with as many steps as the contract says. Raises `EngineFailure`."""
 
     def warm_up(self) -> None:
         """Run every shape that is specialised, so that no request pays for a first time. Raises `EngineFailure`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
 from service.contract.sites import Site
+from service.contract.tensors import Contract
 from service.metrics.compute import ComputeMetrics
 from service.metrics.families import Families, Family
 from service.metrics.sensing import SensingMetrics, TruthMetrics
@@ -39,12 +40,12 @@ class Metrics:
         self.system = SystemMetrics(families, commit)
         self.families: tuple[Family, ...] = tuple(families.declared)
 
-    def expect(self, sites: Iterable[Site]) -> None:
-        """Start the series of every site from 0, so that the first increase is seen as one."""
+    def expect(self, sites: Iterable[tuple[Site, Contract]]) -> None:
+        """Start the series of every site and its model from 0, so that the first increase is seen as one."""
         sites = list(sites)
-        self.traffic.expect(site.name for site in sites)
-        for site in sites:
-            self.sensing.expect(site)
+        self.traffic.expect(site.name for site, _ in sites)
+        for site, contract in sites:
+            self.sensing.expect(site, contract)
             self.truth.expect(site)
 
     def render(self) -> bytes:

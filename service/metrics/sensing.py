@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from service.contract.labels import ACTIVITIES, MODALITIES
+from service.contract.labels import ACTIVITIES, CUES, MODALITIES
 from service.contract.sites import Site
-from service.contract.tensors import TRAJECTORY_LEN
+from service.contract.tensors import CONTRACTS, RADIO, Contract
 from service.metrics.families import Families
 
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -14,14 +14,25 @@ METERS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0,
 TRUTHS = ("true", "false")
 
 
+def carrier_label(carrier_hz: float) -> str:
+    """A carrier as the value of a label."""
+    return f"{carrier_hz / 1e9:g}GHz"
+
+
 class SensingMetrics:
-    """By site; sites come from manifests, never from requests."""
+    """By site; sites and their carriers come from manifests, never from requests."""
 
     def __init__(self, families: Families) -> None:
         self.gate_weight = families.histogram(
             "gate_weight",
             "Weight of each modality in the fusion of a frame; a missing modality has 0, alone in the first bucket.",
             ["site", "modality"],
+            buckets=WEIGHTS,
+        )
+        self.router_weight = families.histogram(
+            "router_weight",
+            "Weight of each cue of a radio frame, as routed, by carrier; a missing cue has 0.",
+            ["site", "carrier", "cue"],
             buckets=WEIGHTS,
         )
         self.confidence = families.histogram(
@@ -52,13 +63,18 @@ class SensingMetrics:
             "trajectory_length",
             "Frames of its UE that went into an answer.",
             ["site"],
-            buckets=range(1, TRAJECTORY_LEN + 1),
+            buckets=range(1, max(contract.steps for contract in CONTRACTS.values()) + 1),
         )
 
-    def expect(self, site: Site) -> None:
+    def expect(self, site: Site, contract: Contract) -> None:
         """Start the series of a site from 0."""
-        for modality in MODALITIES:
-            self.gate_weight.labels(site.name, modality)
+        if contract is RADIO:
+            for carrier_hz in site.carriers:
+                for cue in CUES:
+                    self.router_weight.labels(site.name, carrier_label(carrier_hz), cue)
+        else:
+            for modality in MODALITIES:
+                self.gate_weight.labels(site.name, modality)
         for family in (self.ood_score, self.ood_frames, self.trajectory_length):
             family.labels(site.name)
         if "position" in site.tasks:

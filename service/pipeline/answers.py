@@ -86,8 +86,13 @@ class Explanation:
 
     __pydantic_config__ = _DESCRIBED
 
-    gate: dict[str, float]
-    """Weight of each modality in the fusion of this frame; they sum to 1, a missing modality has 0."""
+    gate: dict[str, float] | None
+    """Weight of each modality in the fusion of this frame; they sum to 1, a missing modality has 0. Null where the
+    site's model senses by radio alone."""
+    cues: dict[str, float] | None
+    """Weight of each cue of the radio frame, as routed; they sum to 1. Null where the site's model has no router."""
+    carrier_hz: float | None
+    """Carrier that the CSI was measured on; null without CSI."""
     trajectory_length: int
     """Frames of this UE that went into the answer, this one included."""
     step_weight: tuple[float, ...]
@@ -96,6 +101,32 @@ class Explanation:
     """Distance of the frame from the training data, about 1 for data like it."""
     out_of_distribution: bool
     """True where the frame looks unlike the training data: distrust the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathVertex:
+    """One vertex of a path, answered from all frames of the trajectory, earlier and later ones."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    timestamp_s: float
+    """Unix time of the frame, s."""
+    position: Position | None
+    """Where the UE was; null where it was not asked for."""
+    los: LineOfSight | None
+    """Whether its direct path was free; null where it was not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The trajectory as a whole."""
+
+    __pydantic_config__ = _DESCRIBED
+
+    vertices: tuple[PathVertex, ...]
+    """Oldest first; the last is the frame itself."""
+    centroid: Position | None
+    """Where the UE was on average of the vertices; null where positions were not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +147,8 @@ class Answer:
     """Whether its direct path is free."""
     activity: Activity | None
     """What the person is doing."""
+    path: Path | None
+    """The trajectory as a whole, smoothed; null where `path` was not set."""
     explanation: Explanation
     """Why the answer is what it is."""
     degraded: tuple[str, ...]
@@ -136,3 +169,11 @@ class VertexAnswer:
     """Whether its direct path was free."""
     activity: Activity | None
     """What the person was doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryAnswer:
+    """The buffered trajectory of a UE: each vertex from the frames up to it, and all of it at once."""
+
+    vertices: list[VertexAnswer]
+    path: Path | None

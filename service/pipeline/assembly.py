@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +13,13 @@ from numpy.typing import NDArray
 from service.contract.captures import SceneCapture, SensingFrame
 from service.contract.labels import SCENE_MODALITIES
 from service.contract.sites import Site
-from service.contract.tensors import ENCODE_INPUTS, FUSE_INPUTS
+from service.contract.tensors import ENCODE_INPUTS, FUSE_INPUTS, MULTIMODAL, Contract
 from service.normalizers.csi import csi_planes
 from service.normalizers.cues import aoa_profile, distance, gain
 from service.normalizers.lidar import lidar_planes
 from service.normalizers.radar import radar_planes
-from service.trajectory.vertex import content_digest
+from service.trajectory.stacking import stack
+from service.trajectory.vertex import Trajectory, content_digest
 
 _SPECS = {spec.name: spec for spec in (*ENCODE_INPUTS, *FUSE_INPUTS)}
 
@@ -56,13 +59,28 @@ def encode_inputs(
     }
 
 
+def fuse_inputs(contract: Contract, trajectories: Sequence[Trajectory], text: Tensor) -> dict[str, Tensor]:
+    """Inputs of the contract's `fuse` graph for B trajectories; only the multimodal one reads the tokens in `text`."""
+    stacked: dict[str, Tensor] = {**stack(trajectories, contract.steps)}
+    return {**stacked, "text": text} if contract is MULTIMODAL else stacked
+
+
 def frame_digests(frames: Sequence[SensingFrame], scenes: Mapping[int, PreparedScene]) -> list[bytes]:
     """What identifies the raw content of each frame, its scene included: the same again is no conflict."""
     captures = {
         row: content_digest(scene.capture.camera, scene.capture.radar, scene.capture.lidar)
         for row, scene in scenes.items()
     }
-    return [content_digest(frame.csi, None if frame.scene is None else captures[frame.scene]) for frame in frames]
+    return [
+        content_digest(frame.csi, None if frame.scene is None else captures[frame.scene], _numbers(frame))
+        for frame in frames
+    ]
+
+
+def _numbers(frame: SensingFrame) -> bytes:
+    """What was said beside the CSI, as bytes."""
+    numbers = (frame.carrier_hz, frame.distance_m)
+    return struct.pack("<dd", *(math.nan if number is None else number for number in numbers))
 
 
 def _scene_tensors(scenes: Sequence[PreparedScene]) -> dict[str, Tensor]:

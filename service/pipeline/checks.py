@@ -7,18 +7,24 @@ from collections.abc import Collection, Mapping
 from service.contract.captures import SceneCapture
 from service.contract.labels import MODALITIES, SCENE_MODALITIES
 from service.contract.sites import Site
+from service.contract.tensors import RADIO, Contract
 from service.errors import InvalidInput, TimestampConflict, UnknownSite, UnknownTask
 from service.pipeline.frames import Batch, SiteFrame
 
 
 def check_batch(
-    batch: Batch, sites: Mapping[str, Site], now_s: float, future_tolerance_s: float
+    batch: Batch,
+    sites: Mapping[str, Site],
+    contracts: Mapping[str, Contract],
+    now_s: float,
+    future_tolerance_s: float,
 ) -> list[InvalidInput | None]:
     """The error of each frame, None for a frame that may go on.
 
     Args:
         batch: the request.
         sites: every site that is served, by name.
+        contracts: what the artifact of each site takes.
         now_s: Unix time.
         future_tolerance_s: how far ahead of `now_s` a timestamp may be.
     """
@@ -33,6 +39,7 @@ def check_batch(
             errors.append(
                 _time_error(entry, field, now_s, future_tolerance_s)
                 or _site_error(entry, field, sites[entry.site])
+                or _contract_error(entry, field, sites[entry.site], contracts[entry.site])
                 or _scene_error(entry, field, batch, sites)
             )
     return errors
@@ -59,6 +66,30 @@ def _site_error(entry: SiteFrame, field: str, site: Site) -> InvalidInput | None
             return UnknownTask(f"{field}.tasks", expected, repr(task[:64]))
     if entry.frame.csi is not None and site.array_rows is None:
         return InvalidInput(f"{field}.csi", f"none, for site {site.name} has no antenna array", "a channel")
+    carrier_hz = entry.frame.carrier_hz
+    if carrier_hz is not None and carrier_hz not in site.carriers:
+        known = ", ".join(f"{hz:.0f}" for hz in site.carriers) or "none"
+        return InvalidInput(f"{field}.carrier_hz", f"a carrier of site {site.name} in Hz ({known})", repr(carrier_hz))
+    return None
+
+
+def _contract_error(entry: SiteFrame, field: str, site: Site, contract: Contract) -> InvalidInput | None:
+    """What the artifact of the site has no input for, or cannot do without."""
+    frame = entry.frame
+    if contract is not RADIO:
+        if frame.distance_m is not None:
+            expected = f"none, for the model of site {site.name} does not take it"
+            return InvalidInput(f"{field}.distance_m", expected, f"{frame.distance_m:g}")
+        if entry.path:
+            return InvalidInput(f"{field}.path", f"false, for the model of site {site.name} answers no paths", "true")
+        return None
+    reason = f"for the model of site {site.name} senses by radio alone"
+    if frame.csi is None:
+        return InvalidInput(f"{field}.csi", f"a channel, {reason}", "none")
+    if frame.scene is not None:
+        return InvalidInput(f"{field}.scene", f"none, {reason}", f"scenes[{frame.scene}]")
+    if frame.text is not None:
+        return InvalidInput(f"{field}.text", f"none, {reason}", repr(frame.text[:64]))
     return None
 
 

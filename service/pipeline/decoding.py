@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,14 +10,17 @@ import numpy as np
 import pymap3d
 from numpy.typing import NDArray
 
-from service.contract.labels import ACTIVITIES, MODALITIES, TASKS
+from service.contract.labels import ACTIVITIES, CUES, MODALITIES, TASKS
 from service.contract.manifest import Calibration
 from service.contract.sites import Site
 from service.engine.protocol import Outputs
 from service.pipeline.answers import Activity, Explanation, LineOfSight, Position, Region, Wgs84
+from service.trajectory.vertex import Trajectory
 
 CONFIDENCE = 90  # percent, of the region
 REGION_KEY = "0.90"  # its quantile in the manifest's calibration
+
+_CHI2 = -2 * math.log(1 - CONFIDENCE / 100)  # quantile of a chi-squared distribution with 2 degrees of freedom
 
 Floats = NDArray[np.float64]
 
@@ -27,23 +31,28 @@ class Estimate:
 
     position: Position
     los: LineOfSight
-    activity: Activity
+    activity: Activity | None  # None where the model does not tell
 
 
-def estimates(outputs: Outputs, sites: Sequence[Site], calibration: Calibration) -> list[Estimate]:
+def estimates(outputs: Outputs, sites: Sequence[Site], calibrations: Sequence[Calibration]) -> list[Estimate]:
     """Calibrate and turn to the frames of reference of the answer.
 
     Args:
-        outputs: `FUSE_OUTPUTS` of B frames, finite.
+        outputs: of the `fuse` graph for B frames, finite.
         sites: the site of each frame.
-        calibration: of the artifact that made the outputs.
+        calibrations: that of each frame.
     """
+    quantile = np.array([c.region_quantile[REGION_KEY] for c in calibrations])
+    scale = np.array([c.covariance_scale for c in calibrations])
+    activities: list[Activity | None] = [None] * len(sites)
+    if "activity_logits" in outputs:
+        activities[:] = _activities(outputs["activity_logits"], calibrations)
     return [
         Estimate(position, los, activity)
         for position, los, activity in zip(
-            _positions(outputs["position"], outputs["scale_tril"], sites, calibration),
-            _lines_of_sight(outputs["los_logit"], calibration),
-            _activities(outputs["activity_logits"], calibration),
+            positions(outputs["position"], outputs["scale_tril"], sites, quantile, scale),
+            lines_of_sight(outputs["los_logit"], calibrations),
+            activities,
             strict=True,
         )
     ]
@@ -57,7 +66,7 @@ def finite_rows(*outputs: Outputs) -> NDArray[np.bool_]:
 
 
 def chosen_tasks(
-    task_logits: NDArray[np.float32],  # [B, 3]
+    task_logits: NDArray[np.float32] | None,  # [B, 3]; None where the model reads no text
     asked: Sequence[tuple[str, ...] | None],
     texts: Sequence[str | None],
     sites: Sequence[Site],
@@ -66,9 +75,8 @@ def chosen_tasks(
 
     Empty where a text asks for nothing that the site can answer.
     """
-    wanted = [
-        frozenset(task for task, logit in zip(TASKS, row, strict=True) if logit > 0) for row in task_logits.tolist()
-    ]
+    logits = np.ones((len(sites), len(TASKS))) if task_logits is None else task_logits
+    wanted = [frozenset(task for task, logit in zip(TASKS, row, strict=True) if logit > 0) for row in logits.tolist()]
     return [
         frozenset(tasks) if tasks else (by_text if text is not None else frozenset(TASKS)) & frozenset(site.tasks)
         for tasks, text, by_text, site in zip(asked, texts, wanted, sites, strict=True)
@@ -76,39 +84,67 @@ def chosen_tasks(
 
 
 def explanations(
-    gate: NDArray[np.float32],  # [B, 4]
+    weights: Outputs,
     outputs: Outputs,
-    lengths: Sequence[int],
+    trajectories: Sequence[Trajectory],
     sites: Sequence[Site],
-    calibration: Calibration,
+    calibrations: Sequence[Calibration],
 ) -> list[Explanation]:
-    """Why each frame was answered as it was; `lengths` are the steps of its trajectory, the last ones of `T`."""
-    threshold = [calibration.ood_threshold[site.name] for site in sites]
-    return [
-        Explanation(
-            gate=dict(zip(MODALITIES, weights, strict=True)),
-            trajectory_length=length,
-            step_weight=tuple(steps[-length:]),
-            ood_score=score,
-            out_of_distribution=score > limit,
+    """Why each frame was answered as it was.
+
+    Args:
+        weights: `gate` or `router_weight` `[B, 4]`, whichever the model has.
+        outputs: of the `fuse` graph.
+        trajectories: that each frame ends; their steps are the last ones of `step_weight`.
+        sites: the site of each.
+        calibrations: that of each.
+    """
+    gates, cues = _shares(weights.get("gate"), MODALITIES), _shares(weights.get("router_weight"), CUES)
+    steps = outputs["step_weight"].astype(np.float64).round(6).tolist()
+    scores = outputs["ood_score"].astype(np.float64).round(6).tolist()
+    found = []
+    for row, (site, trajectory, calibration) in enumerate(zip(sites, trajectories, calibrations, strict=True)):
+        length = min(len(trajectory), len(steps[row]))
+        carrier_hz = float(trajectory.carriers_hz[-1])
+        found.append(
+            Explanation(
+                gate=gates[row] if gates else None,
+                cues=cues[row] if cues else None,
+                carrier_hz=None if math.isnan(carrier_hz) else carrier_hz,
+                trajectory_length=length,
+                step_weight=tuple(steps[row][-length:]),
+                ood_score=scores[row],
+                out_of_distribution=scores[row] > calibration.ood_threshold[site.name],
+            )
         )
-        for weights, steps, length, score, limit in zip(
-            gate.astype(np.float64).round(6).tolist(),
-            outputs["step_weight"].astype(np.float64).round(6).tolist(),
-            lengths,
-            outputs["ood_score"].astype(np.float64).round(6).tolist(),
-            threshold,
-            strict=True,
-        )
-    ]
+    return found
 
 
-def _positions(
-    mast_m: NDArray[np.float32], scale_tril: NDArray[np.float32], sites: Sequence[Site], calibration: Calibration
+def _shares(weights: NDArray[np.float32] | None, names: Sequence[str]) -> list[dict[str, float]] | None:
+    if weights is None:
+        return None
+    return [dict(zip(names, row, strict=True)) for row in weights.astype(np.float64).round(6).tolist()]
+
+
+def positions(
+    mast_m: NDArray[np.float32],
+    scale_tril: NDArray[np.float32],
+    sites: Sequence[Site],
+    quantile: Floats,
+    scale: Floats | None = None,
 ) -> list[Position]:
+    """Points of the mast frame `[B, 2]`, with Cholesky factors `[B, 3]`, as answers.
+
+    Args:
+        mast_m: m.
+        scale_tril: m.
+        sites: the site of each.
+        quantile: `[B]` calibrated squared Mahalanobis radius of the region of each.
+        scale: `[B]` factor that makes the covariance honest; by default so that it tells the same story as the region.
+    """
     enu, shape, wgs84 = _in_sites_frames(mast_m, _covariance(scale_tril), sites)
-    covariance = shape * calibration.covariance_scale
-    semi_axes, orientation = _ellipses(shape, calibration.region_quantile[REGION_KEY])
+    covariance = shape * (quantile / _CHI2 if scale is None else scale)[:, None, None]
+    semi_axes, orientation = _ellipses(shape, quantile)
     return [
         Position(
             enu_m=(e, n),
@@ -150,22 +186,24 @@ def _covariance(scale_tril: NDArray[np.float32]) -> Floats:
     return product
 
 
-def _ellipses(shape: Floats, squared_radius: float) -> tuple[Floats, Floats]:
+def _ellipses(shape: Floats, squared_radius: Floats) -> tuple[Floats, Floats]:
     """Semi-axes `[B, 2]` (major, minor) of `{x: xᵀ shape⁻¹ x <= squared_radius}` and the major one's bearing `[B]`."""
     values, vectors = np.linalg.eigh(shape)  # ascending
-    semi_axes = np.sqrt(values[:, ::-1].clip(min=0.0) * squared_radius)
+    semi_axes = np.sqrt(values[:, ::-1].clip(min=0.0) * squared_radius[:, None])
     east, north = vectors[:, 0, 1], vectors[:, 1, 1]
     bearing_deg = np.degrees(np.arctan2(east, north))
     return semi_axes, bearing_deg.round(2) % 180.0
 
 
-def _lines_of_sight(logit: NDArray[np.float32], calibration: Calibration) -> list[LineOfSight]:
-    probability = 0.5 * (1.0 + np.tanh(0.5 * logit.astype(np.float64) / calibration.los_temperature))  # never overflows
+def lines_of_sight(logit: NDArray[np.float32], calibrations: Sequence[Calibration]) -> list[LineOfSight]:
+    """Log-odds `[B]` as calibrated answers."""
+    temperature = np.array([c.los_temperature for c in calibrations])
+    probability = 0.5 * (1.0 + np.tanh(0.5 * logit.astype(np.float64) / temperature))  # never overflows
     return [LineOfSight(p >= 0.5, p) for p in probability.round(6).tolist()]
 
 
-def _activities(logits: NDArray[np.float32], calibration: Calibration) -> list[Activity]:
-    scaled = logits.astype(np.float64) / calibration.activity_temperature
+def _activities(logits: NDArray[np.float32], calibrations: Sequence[Calibration]) -> list[Activity]:
+    scaled = logits.astype(np.float64) / np.array([[c.activity_temperature] for c in calibrations])
     odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     probabilities = (odds / odds.sum(axis=1, keepdims=True)).round(6)
     return [

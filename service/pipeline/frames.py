@@ -22,11 +22,17 @@ class SiteScene:
 
 @dataclass(frozen=True)
 class SiteFrame:
-    """A sensing frame, the site that took it, and the tasks asked for (None: let the text or the site decide)."""
+    """A sensing frame, the site that took it, and what is asked.
+
+    Attributes:
+        tasks: those asked for; None: let the text or the site decide.
+        path: whether the whole trajectory is to be answered beside the frame.
+    """
 
     site: str
     frame: SensingFrame
     tasks: tuple[str, ...] | None = None
+    path: bool = False
 
 
 @dataclass(frozen=True)

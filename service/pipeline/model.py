@@ -10,7 +10,9 @@ from collections.abc import Callable
 from functools import partial
 
 from service.batching.batcher import Batcher
+from service.contract.manifest import Calibration, Manifest
 from service.contract.sites import Site
+from service.contract.tensors import MULTIMODAL, RADIO
 from service.engine.merging import encode_many, encode_rows, fuse_many, fuse_rows
 from service.engine.protocol import Engine, Inputs, Outputs
 from service.errors import ArtifactError
@@ -18,6 +20,12 @@ from service.metrics import Metrics
 from service.pipeline.decoding import REGION_KEY
 from service.settings import Settings
 from service.telemetry.stages import Stages
+
+_QUANTILES = {
+    MULTIMODAL.name: ("region_quantile",),
+    RADIO.name: ("region_quantile", "path_quantile", "centroid_quantile"),
+}
+"""What each calibration of a contract must have at `REGION_KEY`."""
 
 
 class Model:
@@ -28,13 +36,14 @@ class Model:
         _check(engine)
         self.engine = engine
         self.manifest = engine.manifest
+        self.contract = engine.manifest.tensors
         self.fingerprint = _fingerprint(engine)
         batcher = partial(_batcher, engine, settings, metrics, stages)
         self._encode: Batcher[Inputs, Outputs] = batcher("encode", encode_many, encode_rows)
         self._fuse: Batcher[Inputs, Outputs] = batcher("fuse", fuse_many, fuse_rows)
 
     async def encode(self, inputs: Inputs, deadline_s: float) -> Outputs:
-        """`ENCODE_INPUTS` to `ENCODE_OUTPUTS`; `deadline_s` is a time of `time.monotonic()`.
+        """Inputs of the contract's `encode` graph to its outputs; `deadline_s` is a time of `time.monotonic()`.
 
         Raises:
             Overloaded, DeadlineExceeded, EngineFailure, ShuttingDown: see `Batcher.submit`.
@@ -42,7 +51,7 @@ class Model:
         return await self._encode.submit(inputs, deadline_s)
 
     async def fuse(self, inputs: Inputs, deadline_s: float) -> Outputs:
-        """`FUSE_INPUTS` to `FUSE_OUTPUTS`, else as `encode`."""
+        """The same for `fuse`."""
         return await self._fuse.submit(inputs, deadline_s)
 
     async def close(self) -> None:
@@ -91,16 +100,38 @@ def _fingerprint(engine: Engine) -> str:
 
 def _check(engine: Engine) -> None:
     manifest = engine.manifest
-    if REGION_KEY not in manifest.calibration.region_quantile:
-        raise ArtifactError(
-            f"{manifest.name}: expected calibration.region_quantile with {REGION_KEY!r}: export it again"
-        )
+    for where, calibration in _calibrations(manifest).items():
+        for name in _QUANTILES[manifest.contract]:
+            if REGION_KEY not in getattr(calibration, name):
+                raise ArtifactError(f"{manifest.name}: expected {where}.{name} with {REGION_KEY!r}: export it again")
     for site in manifest.sites:
-        if site.name not in manifest.calibration.ood_threshold:
-            raise ArtifactError(f"{manifest.name}: expected calibration.ood_threshold of {site.name}: export it again")
+        for carrier_hz in (None, *site.carriers):
+            if site.name not in manifest.calibration_at(carrier_hz).ood_threshold:
+                where = "calibration" if carrier_hz is None else f"the calibration at {carrier_hz:.0f} Hz"
+                raise ArtifactError(
+                    f"{manifest.name}: expected {where} to have an ood_threshold of {site.name}: export it again"
+                )
         if _has_array_without_bandwidth(site):
             raise ArtifactError(f"{manifest.name}: expected a bandwidth_hz of {site.name}, which has an array")
+        if manifest.tensors is RADIO:
+            _check_radio_site(manifest.name, site)
+
+
+def _calibrations(manifest: Manifest) -> dict[str, Calibration]:
+    """Every calibration by its place in the manifest."""
+    return {"calibration": manifest.calibration, **{f"carriers.{hz}": c for hz, c in manifest.carriers.items()}}
 
 
 def _has_array_without_bandwidth(site: Site) -> bool:
     return site.array_rows is not None and not site.bandwidth_hz
+
+
+def _check_radio_site(name: str, site: Site) -> None:
+    """Whether the site measures what a radio artifact needs, and asks for no more than it answers."""
+    if site.array_rows is None:
+        raise ArtifactError(f"{name}: expected an antenna array of {site.name}, which the model senses by")
+    if site.carrier_hz is None or site.carrier_hz not in site.carriers:
+        known = ", ".join(f"{hz:.0f}" for hz in site.carriers) or "none"
+        raise ArtifactError(f"{name}: expected a carrier_hz of {site.name} out of its carriers_hz ({known})")
+    if "activity" in site.tasks:
+        raise ArtifactError(f"{name}: expected tasks of {site.name} without activity, which the model does not tell")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.captures import SceneCapture
+from service.contract.captures import SceneCapture, SensingFrame
 from service.contract.sites import Site
+from service.contract.tensors import RADIO
 from service.engine.protocol import Inputs
 from service.errors import InvalidInput
 from service.normalizers.camera import CameraLimits, decode_camera
@@ -17,6 +18,7 @@ from service.normalizers.text import text_tokens
 from service.pipeline.assembly import Picture, PreparedScene, encode_inputs, frame_digests
 from service.pipeline.frames import SiteFrame, SiteScene
 from service.pipeline.model import Model
+from service.pipeline.radio_assembly import carriers_hz, radio_inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +30,10 @@ class ModelBatch:
         indices: position of each frame in the request.
         entries: the frames.
         sites: their sites.
-        inputs: `ENCODE_INPUTS`.
+        inputs: of the model's `encode` graph.
+        text: tokens of each frame's instruction.
         digests: what identifies the raw content of each frame.
-        text: int64 `[B, 16]`, the instructions.
+        carriers_hz: what the CSI of each frame was measured on, NaN where there is none.
     """
 
     model: Model
@@ -38,8 +41,9 @@ class ModelBatch:
     entries: list[SiteFrame]
     sites: list[Site]
     inputs: Inputs
-    digests: list[bytes]
     text: NDArray[np.int64]
+    digests: list[bytes]
+    carriers_hz: list[float]
 
 
 def normalise(
@@ -101,7 +105,16 @@ def _model_batch(
         indices=list(members),
         entries=entries,
         sites=frame_sites,
-        inputs=encode_inputs(frames, frame_sites, used),
-        digests=frame_digests(frames, used),
+        inputs=_inputs(model, frames, frame_sites, used),
         text=text_tokens([frame.text for frame in frames]),
+        digests=frame_digests(frames, used),
+        carriers_hz=carriers_hz(frames, frame_sites),
     )
+
+
+def _inputs(
+    model: Model, frames: Sequence[SensingFrame], sites: Sequence[Site], scenes: Mapping[int, PreparedScene]
+) -> Inputs:
+    if model.contract is RADIO:
+        return radio_inputs(frames, sites, {site.name: row for row, site in enumerate(model.manifest.sites)})
+    return encode_inputs(frames, sites, scenes)

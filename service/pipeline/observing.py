@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from service.contract.labels import MODALITIES
+from service.contract.labels import CUES, MODALITIES
 from service.metrics import Metrics
+from service.metrics.sensing import carrier_label
 from service.pipeline.answers import Answer
 
 
@@ -24,8 +25,16 @@ def observe_answers(metrics: Metrics, answers: Iterable[Answer]) -> None:
 
 def _observe_explanations(metrics: Metrics, site: str, answers: list[Answer]) -> None:
     sensing, reasons = metrics.sensing, [answer.explanation for answer in answers]
-    for modality in MODALITIES:
-        sensing.gate_weight.labels(site, modality).observe_many([reason.gate[modality] for reason in reasons])
+    if gates := [reason.gate for reason in reasons if reason.gate is not None]:
+        for modality in MODALITIES:
+            sensing.gate_weight.labels(site, modality).observe_many([gate[modality] for gate in gates])
+    routed: dict[str, list[dict[str, float]]] = {}
+    for reason in reasons:
+        if reason.cues is not None and reason.carrier_hz is not None:
+            routed.setdefault(carrier_label(reason.carrier_hz), []).append(reason.cues)
+    for carrier, weights in routed.items():
+        for cue in CUES:
+            sensing.router_weight.labels(site, carrier, cue).observe_many([each[cue] for each in weights])
     sensing.ood_score.labels(site).observe_many([reason.ood_score for reason in reasons])
     sensing.trajectory_length.labels(site).observe_many([reason.trajectory_length for reason in reasons])
     sensing.ood_frames.labels(site).inc(sum(reason.out_of_distribution for reason in reasons))

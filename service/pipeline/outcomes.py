@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from service.contract.manifest import Calibration
 from service.contract.sites import Site
 from service.engine.protocol import Outputs
 from service.errors import CellsenseError, EngineFailure, UnknownTask
-from service.pipeline.answers import Answer, VertexAnswer
+from service.pipeline.answers import Answer, TrajectoryAnswer, VertexAnswer
 from service.pipeline.decoding import chosen_tasks, estimates, explanations, finite_rows
 from service.pipeline.frames import SiteFrame
 from service.pipeline.model import Model
+from service.pipeline.paths import paths
 from service.trajectory.vertex import Trajectory
 
 Outcome = Answer | CellsenseError
@@ -25,9 +26,9 @@ def frame_outcomes(
     model: Model,
     frames: dict[int, SiteFrame],
     sites: Sequence[Site],
-    gate: NDArray[np.float32],
+    trajectories: Sequence[Trajectory],
+    weights: Outputs,
     fused: Outputs,
-    lengths: Sequence[int],
     degraded: tuple[str, ...],
 ) -> Outcomes:
     """The outcome of each of B frames.
@@ -36,18 +37,21 @@ def frame_outcomes(
         model: that answered.
         frames: by their position in the request.
         sites: the site of each.
-        gate: float32 `[B, 4]`.
-        fused: `FUSE_OUTPUTS`.
-        lengths: steps of the trajectory of each.
+        trajectories: that each of them ends.
+        weights: what the `encode` graph gave beside the embeddings.
+        fused: outputs of the `fuse` graph.
         degraded: what had to be done without.
     """
-    calibration = model.manifest.calibration
+    calibrations = [_calibrations(model, trajectory) for trajectory in trajectories]
+    newest = [each[-1] for each in calibrations]
     finite = finite_rows(fused)
     fused = {name: np.where(np.isfinite(tensor), tensor, 0) for name, tensor in fused.items()}
     asked, texts = [entry.tasks for entry in frames.values()], [entry.frame.text for entry in frames.values()]
-    tasks = chosen_tasks(fused["task_logits"], asked, texts, sites)
-    found = estimates(fused, sites, calibration)
-    reasons = explanations(gate, fused, lengths, sites, calibration)
+    tasks = chosen_tasks(fused.get("task_logits"), asked, texts, sites)
+    found = estimates(fused, sites, newest)
+    reasons = explanations(weights, fused, trajectories, sites, newest)
+    wanted = [row for row, entry in enumerate(frames.values()) if entry.path]
+    whole = dict(zip(wanted, paths(fused, wanted, trajectories, sites, calibrations, tasks), strict=True))
     outcomes: Outcomes = {}
     for row, (index, entry) in enumerate(frames.items()):
         if not finite[row]:
@@ -62,26 +66,36 @@ def frame_outcomes(
                 position=found[row].position if "position" in tasks[row] else None,
                 los=found[row].los if "los" in tasks[row] else None,
                 activity=found[row].activity if "activity" in tasks[row] else None,
+                path=whole.get(row),
                 explanation=reasons[row],
                 degraded=degraded,
             )
     return outcomes
 
 
-def vertex_answers(model: Model, site: Site, trajectory: Trajectory, fused: Outputs) -> list[VertexAnswer]:
-    """The answer of each vertex, where `fused` are the outputs of the trajectory up to it. Raises `EngineFailure`."""
+def trajectory_answer(model: Model, site: Site, trajectory: Trajectory, fused: Outputs) -> TrajectoryAnswer:
+    """A whole trajectory, where row k of `fused` is that of its first k + 1 vertices. Raises `EngineFailure`."""
     if not finite_rows(fused).all():
         raise not_finite(model)
-    found = estimates(fused, [site] * len(trajectory), model.manifest.calibration)
-    return [
+    calibrations, tasks = _calibrations(model, trajectory), frozenset(site.tasks)
+    found = estimates(fused, [site] * len(trajectory), calibrations)
+    vertices = [
         VertexAnswer(
             timestamp_s=timestamp_s,
-            position=estimate.position if "position" in site.tasks else None,
-            los=estimate.los if "los" in site.tasks else None,
-            activity=estimate.activity if "activity" in site.tasks else None,
+            position=estimate.position if "position" in tasks else None,
+            los=estimate.los if "los" in tasks else None,
+            activity=estimate.activity if "activity" in tasks else None,
         )
         for timestamp_s, estimate in zip(trajectory.timestamps_s.tolist(), found, strict=True)
     ]
+    newest = {name: tensor[-1:] for name, tensor in fused.items()}
+    (whole,) = paths(newest, [0], [trajectory], [site], [calibrations], [tasks])
+    return TrajectoryAnswer(vertices, whole)
+
+
+def _calibrations(model: Model, trajectory: Trajectory) -> list[Calibration]:
+    """That of each vertex, by the carrier that it was measured on."""
+    return [model.manifest.calibration_at(carrier_hz) for carrier_hz in trajectory.carriers_hz.tolist()]
 
 
 def not_finite(model: Model) -> EngineFailure:

@@ -29,18 +29,18 @@ from service.errors import (
 from service.metrics import Metrics
 from service.normalizers.camera import CameraLimits
 from service.normalizers.text import text_tokens
-from service.pipeline.answers import Answer, VertexAnswer
+from service.pipeline.answers import Answer, TrajectoryAnswer
+from service.pipeline.assembly import fuse_inputs
 from service.pipeline.checks import check_batch, unknown_site
 from service.pipeline.decoding import finite_rows
 from service.pipeline.frames import Batch, SiteFrame, SiteScene
 from service.pipeline.model import Model
 from service.pipeline.normalise import ModelBatch, normalise
 from service.pipeline.observing import observe_answers
-from service.pipeline.outcomes import Outcome, Outcomes, frame_outcomes, not_finite, vertex_answers
+from service.pipeline.outcomes import Outcome, Outcomes, frame_outcomes, not_finite, trajectory_answer
 from service.settings import Settings
 from service.telemetry.stages import Stages
 from service.trajectory.buffer import TrajectoryBuffer
-from service.trajectory.stacking import stack
 from service.trajectory.vertex import Trajectory, TrajectoryKey, Vertex
 
 WARMING_UP = "the models are being warmed up: ask /readyz until it says 200"
@@ -121,7 +121,8 @@ class Pipeline:
             NotReady, ShuttingDown: nothing can be answered now.
         """
         self.require_available()
-        errors = check_batch(batch, self._sites, self._now_s(), self._settings.future_tolerance_s)
+        contracts = {name: model.contract for name, model in self._models.items()}
+        errors = check_batch(batch, self._sites, contracts, self._now_s(), self._settings.future_tolerance_s)
         outcomes: Outcomes = {index: error for index, error in enumerate(errors) if error is not None}
         try:
             async with asyncio.timeout(deadline_s - time.monotonic()):
@@ -134,7 +135,7 @@ class Pipeline:
         observe_answers(self._metrics, [outcome for outcome in outcomes.values() if isinstance(outcome, Answer)])
         return [outcomes[index] for index in range(len(batch.frames))]
 
-    async def trajectory(self, site: str, ue: str, deadline_s: float) -> list[VertexAnswer]:
+    async def trajectory(self, site: str, ue: str, deadline_s: float) -> TrajectoryAnswer:
         """The buffered trajectory of a UE, oldest first, every vertex answered from those up to it.
 
         Raises:
@@ -149,9 +150,10 @@ class Pipeline:
         if not len(whole):
             expected = f"a UE with a frame at site {site} in the last {self._settings.trajectory_ttl_s:g} s"
             raise UnknownUe("ue", expected, repr(ue[:64]))
-        prefixes = [Trajectory(whole.timestamps_s[:end], whole.embeddings[:end]) for end in range(1, len(whole) + 1)]
-        fused = await model.fuse({**stack(prefixes), "text": text_tokens([None] * len(prefixes))}, deadline_s)
-        return vertex_answers(model, self._sites[site], whole, fused)
+        prefixes = [whole.until(end) for end in range(1, len(whole) + 1)]
+        no_text = text_tokens([None] * len(prefixes))
+        fused = await model.fuse(fuse_inputs(model.contract, prefixes, no_text), deadline_s)
+        return trajectory_answer(model, self._sites[site], whole, fused)
 
     def require_available(self) -> None:
         """Raise `NotReady` or `ShuttingDown` where nothing can be answered now."""
@@ -210,11 +212,13 @@ class Pipeline:
         if not trajectories:
             return
         kept = list(trajectories)
-        fused = await group.model.fuse({**stack(list(trajectories.values())), "text": group.text[kept]}, deadline_s)
+        ended = list(trajectories.values())
+        fused = await group.model.fuse(fuse_inputs(group.model.contract, ended, group.text[kept]), deadline_s)
         with self._stages.stage("decode"):
             frames = {group.indices[row]: group.entries[row] for row in kept}
-            sites, lengths = [group.sites[row] for row in kept], [len(t) for t in trajectories.values()]
-            answered = frame_outcomes(group.model, frames, sites, encoded["gate"][kept], fused, lengths, degraded)
+            weights = {name: tensor[kept] for name, tensor in encoded.items() if name != "embedding"}
+            sites = [group.sites[row] for row in kept]
+            answered = frame_outcomes(group.model, frames, sites, ended, weights, fused, degraded)
         outcomes.update(answered)
 
     async def _remember(
@@ -225,18 +229,21 @@ class Pipeline:
         for row in rows:
             entry = group.entries[row]
             keys.append(TrajectoryKey(entry.site, entry.frame.ue, group.model.fingerprint))
-            vertices.append(Vertex(entry.frame.timestamp_s, group.digests[row], embedding[row]))
+            carrier_hz = group.carriers_hz[row]
+            vertices.append(Vertex(entry.frame.timestamp_s, group.digests[row], embedding[row], carrier_hz))
         try:
             with self._stages.stage("buffer"):
-                return await self._buffer.append_and_read(keys, vertices), ()
+                return await self._buffer.append_and_read(keys, vertices, group.model.contract.steps), ()
         except BufferUnavailable:
-            alone = [Trajectory(np.array([v.timestamp_s]), v.embedding[None]) for v in vertices]
+            alone = [
+                Trajectory(np.array([v.timestamp_s]), v.embedding[None], np.array([v.carrier_hz])) for v in vertices
+            ]
             return alone, ("trajectory",)
 
 
 def _declare(sites: Iterable[Site], models: Mapping[str, Model], metrics: Metrics) -> None:
     """Start the series of every site, and say what serves it."""
-    metrics.expect(sites)
+    metrics.expect((site, models[site.name].contract) for site in sites)
     for name, model in models.items():
         manifest = model.manifest
         info = metrics.system.artifact_info.labels(name, manifest.name, manifest.version, model.engine.providers[0])

@@ -44,7 +44,7 @@ def build_app(settings: Settings, on_fatal: Callable[[], None], seat: Seat | Non
     sessions = settings.sessions
     threads = settings.intra_op_threads or max(1, usable_cores() // (sessions * settings.workers))
     load = partial(OnnxEngine.load, provider=settings.provider, intra_op_threads=threads, sessions=sessions)
-    engines = load_artifacts(settings.models, load)
+    engines = load_artifacts(settings.models, load, settings.prefer)
     return create_app(settings, engines, on_fatal=on_fatal, seat=seat, tracer=make_tracer(settings))
 
 

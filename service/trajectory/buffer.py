@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import cast
 
+from service.contract.tensors import TRAJECTORY_LEN
 from service.errors import TimestampConflict
 from service.trajectory.connection import RedisConnection
 from service.trajectory.packing import pack, unpack
@@ -18,29 +19,30 @@ APPEND = Script.of("service.trajectory", "append.lua")
 class TrajectoryBuffer:
     """Trajectories in a Redis server. Every call is bounded in time by the connection."""
 
-    def __init__(
-        self, connection: RedisConnection, *, length: int = 8, ttl_s: float = 60.0, late_tolerance_s: float = 0.0
-    ) -> None:
+    def __init__(self, connection: RedisConnection, *, ttl_s: float = 60.0, late_tolerance_s: float = 0.0) -> None:
         """Keep trajectories behind a connection, which its owner starts and closes.
 
         Args:
             connection: to the server.
-            length: vertices kept of a trajectory.
             ttl_s: seconds after its last vertex when a trajectory is forgotten.
             late_tolerance_s: how much older than the newest vertex a new one may be.
         """
         self._connection = connection
-        self._length = length
         self._ttl_ms = max(1, round(ttl_s * 1000))
         self._late_tolerance_s = late_tolerance_s
 
     async def append_and_read(
-        self, keys: Sequence[TrajectoryKey], vertices: Sequence[Vertex]
+        self, keys: Sequence[TrajectoryKey], vertices: Sequence[Vertex], length: int = TRAJECTORY_LEN
     ) -> list[Trajectory | TimestampConflict]:
         """Append a vertex to each trajectory; answer with the trajectories up to and including them.
 
         Each vertex is judged and appended atomically, in the order of the batch, and the whole batch takes one round
         trip. A vertex that is already there is not appended again: a batch can be sent again after a failure.
+
+        Args:
+            keys: whose vertex each is.
+            vertices: to append.
+            length: vertices kept of a trajectory.
 
         Returns:
             For each vertex its trajectory, of at most `length` vertices; or a conflict in `timestamp_s`, and nothing
@@ -50,7 +52,7 @@ class TrajectoryBuffer:
             BufferUnavailable: the server cannot be reached, or refuses.
         """
         records = pack(vertices) if vertices else []
-        options = (self._length, self._ttl_ms, self._late_tolerance_s)
+        options = (length, self._ttl_ms, self._late_tolerance_s)
         calls = [(key.redis_key(), (record, *options)) for key, record in zip(keys, records, strict=True)]
         replies = await self._connection.run_script("append", APPEND, calls)
         return [

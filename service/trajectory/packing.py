@@ -1,7 +1,8 @@
 """Vertices as bytes: fixed-size records, so that a trajectory is one string in Redis and one array here.
 
-A record is 272 bytes, little-endian: timestamp (float64, s), digest (8 bytes), embedding (128 x float16). The script
-`append.lua` knows where timestamp and digest are; a change here needs one there, and another key prefix.
+A record is 280 bytes, little-endian: timestamp (float64, s), digest (8 bytes), carrier (float64, Hz, NaN for none),
+embedding (128 x float16). The script `append.lua` knows where timestamp and digest are; a change here needs one there,
+and another key prefix.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import numpy as np
 from service.contract.tensors import EMBEDDING_DIM
 from service.trajectory.vertex import DIGEST_BYTES, Trajectory, Vertex
 
-RECORD = np.dtype([("timestamp_s", "<f8"), ("digest", "u1", DIGEST_BYTES), ("embedding", "<f2", EMBEDDING_DIM)])
+RECORD = np.dtype(
+    [("timestamp_s", "<f8"), ("digest", "u1", DIGEST_BYTES), ("carrier_hz", "<f8"), ("embedding", "<f2", EMBEDDING_DIM)]
+)
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
@@ -25,6 +28,7 @@ def pack(vertices: Sequence[Vertex]) -> list[bytes]:
     """
     records = np.zeros(len(vertices), RECORD)
     records["timestamp_s"] = [v.timestamp_s for v in vertices]
+    records["carrier_hz"] = [v.carrier_hz for v in vertices]
     if any(len(v.digest) != DIGEST_BYTES for v in vertices):
         raise ValueError(f"digest: expected {DIGEST_BYTES} bytes, got {sorted({len(v.digest) for v in vertices})}")
     records["digest"] = np.frombuffer(b"".join(v.digest for v in vertices), np.uint8).reshape(-1, DIGEST_BYTES)
@@ -40,4 +44,5 @@ def pack(vertices: Sequence[Vertex]) -> list[bytes]:
 def unpack(records: bytes) -> Trajectory:
     """The trajectory of consecutive records. Raises `ValueError` on a size that is not a multiple of a record's."""
     array = np.frombuffer(records, RECORD)
-    return Trajectory(array["timestamp_s"].astype(np.float64), array["embedding"].astype(np.float32))
+    timestamps_s, carriers_hz = (array[name].astype(np.float64) for name in ("timestamp_s", "carrier_hz"))
+    return Trajectory(timestamps_s, array["embedding"].astype(np.float32), carriers_hz)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -34,7 +35,7 @@ class TrajectoryKey:
         site, ue, fingerprint = (
             quote(part, safe="", errors="surrogatepass") for part in (self.site, self.ue, self.fingerprint)
         )
-        return f"cellsense:trajectory:{{{site}/{ue}}}:{fingerprint}"
+        return f"cellsense:path:{{{site}/{ue}}}:{fingerprint}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +46,13 @@ class Vertex:
         timestamp_s: Unix time of the frame.
         digest: 8 bytes that identify the frame's raw content (`content_digest`): a retry carries the same ones.
         embedding: float32 `[EMBEDDING_DIM]`, buffered as float16.
+        carrier_hz: that it was measured on, NaN for a frame without CSI.
     """
 
     timestamp_s: float
     digest: bytes
     embedding: NDArray[np.float32]
+    carrier_hz: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +62,16 @@ class Trajectory:
     Attributes:
         timestamps_s: float64 `[n]`, Unix time, strictly increasing.
         embeddings: float32 `[n, EMBEDDING_DIM]`, of float16 precision.
+        carriers_hz: float64 `[n]`, NaN for frames without CSI.
     """
 
     timestamps_s: NDArray[np.float64]
     embeddings: NDArray[np.float32]
+    carriers_hz: NDArray[np.float64]
+
+    def until(self, end: int) -> Trajectory:
+        """The first `end` frames."""
+        return Trajectory(self.timestamps_s[:end], self.embeddings[:end], self.carriers_hz[:end])
 
     def __len__(self) -> int:
         return len(self.timestamps_s)

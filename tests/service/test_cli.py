@@ -63,6 +63,13 @@ def test_every_setting_is_a_flag_and_a_variable(capsys: pytest.CaptureFixture[st
         assert f"[CELLSENSE_{name.upper()}]" in shown
 
 
+def test_names_are_shown_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "[CELLSENSE_PREFER] (default: gated-fusion)" in shown
+
+
 def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--version"])

@@ -16,6 +16,19 @@ def test_every_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert (settings.port, settings.models, settings.deadline_s) == (9001, Path("/models"), 0.5)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("scadf", ("scadf",)), ("scadf,gated-fusion", ("scadf", "gated-fusion")), (" a , b,", ("a", "b")), ("", ())],
+)
+def test_names_are_written_with_commas_between_them(
+    monkeypatch: pytest.MonkeyPatch, written: str, meant: tuple[str, ...]
+) -> None:
+    assert Settings(prefer=written).prefer == meant  # as a flag
+    monkeypatch.setenv("CELLSENSE_PREFER", written)
+    assert Settings().prefer == meant
+    assert Settings(prefer=("other",)).prefer == ("other",)
+
+
 def test_argument_has_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELLSENSE_PORT", "9001")
     assert Settings(port=9002).port == 9002

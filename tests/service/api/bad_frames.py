@@ -17,6 +17,7 @@ from tests.service.api.requests import (
     detections,
     jpeg,
     returns,
+    room_frame,
     room_scene,
     tensor,
     without,
@@ -59,7 +60,7 @@ def with_field(name: str, where: str, expected: str, got: str, status: int = 422
     return Bad(name, {**city_frame("bad"), **changes}, status, f"frames[{{}}]{where}", expected, got)
 
 
-KNOWN = "only the fields site, ue, timestamp_s, scene, csi, text, tasks"
+KNOWN = "only the fields site, ue, timestamp_s, scene, csi, carrier_hz, distance_m, text, tasks, path"
 CHANNEL = channel()
 BAD = [
     # unknown fields
@@ -200,6 +201,30 @@ BAD = [
     ),
     with_field("a negative timestamp", ".timestamp_s", "greater than or equal to 0", "-1.0", timestamp_s=-1.0),
     with_field("a timestamp as text", ".timestamp_s", "a valid number", "'2026", timestamp_s="2026-09-21T00:00:00Z"),
+    # carrier, distance and path
+    with_field(
+        "a carrier that the site has not", ".carrier_hz", "site city in Hz (28000000000)", "3.5", carrier_hz=3.5
+    ),
+    with_field("a carrier of nought", ".carrier_hz", "greater than 0", "0", carrier_hz=0),
+    with_field("a carrier as text", ".carrier_hz", "a valid number", "'28 GHz'", carrier_hz="28 GHz"),
+    Bad(
+        "a carrier where there is none",
+        room_frame(scene="room", carrier_hz=28e9),
+        422,
+        "frames[{}].carrier_hz",
+        "a carrier of site indoor in Hz (none)",
+        "28000000000.0",
+        [room_scene()],
+    ),
+    with_field("a negative distance", ".distance_m", "greater than or equal to 0", "-1", distance_m=-1),
+    with_field(
+        "a distance beyond any cell", ".distance_m", "less than or equal to 100000", "1000000", distance_m=10**6
+    ),
+    with_field(
+        "a distance that no model takes", ".distance_m", "none, for the model of site city", "12.5", distance_m=12.5
+    ),
+    with_field("a path that no model answers", ".path", "false, for the model of site city", "true", path=True),
+    with_field("a path that is neither true nor false", ".path", "a valid boolean", "'yes'", path="yes"),
     # nothing to sense
     Bad("no modality", without(city_frame(), "csi"), 422, "frames[{}]", "at least one of csi, camera", "neither"),
     Bad(

@@ -13,10 +13,11 @@ from fastapi import FastAPI
 from service.api.app import create_app
 from service.contract.manifest import Manifest
 from service.engine.fake import FakeEngine
+from service.engine.fake_radio import FakeRadioEngine
 from service.engine.protocol import Engine
 from service.settings import Settings
 from tests.service.api.requests import NOW_S
-from tests.service.contract.examples import manifest
+from tests.service.contract.examples import manifest, radio_manifest
 
 
 def fake_engines(
@@ -24,6 +25,12 @@ def fake_engines(
 ) -> dict[str, Engine]:
     engine = FakeEngine(described_by or manifest(), before)
     return {site.name: engine for site in engine.manifest.sites}
+
+
+def both_engines() -> dict[str, Engine]:
+    """Sites of both contracts, as of two artifacts."""
+    engine = FakeRadioEngine(radio_manifest())
+    return {**fake_engines(), **{site.name: engine for site in engine.manifest.sites}}
 
 
 @asynccontextmanager

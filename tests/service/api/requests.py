@@ -49,6 +49,11 @@ def city_frame(ue: str = "ue-1", seed: int = 0, **fields: Any) -> Json:
     return {"site": "city", "ue": ue, "timestamp_s": NOW_S, "csi": tensor(channel(seed)), **fields}
 
 
+def street_frame(ue: str = "ue-1", seed: int = 0, **fields: Any) -> Json:
+    """A frame for the site that is sensed by radio alone."""
+    return {**city_frame(ue, seed), "site": "street", **fields}
+
+
 def city_scene(name: str = "s0", seed: int = 0, **fields: Any) -> Json:
     return {
         "id": name,

@@ -16,13 +16,17 @@ from redis import Redis
 
 from service.api.schemas import Problem, SenseResponse
 from service.trajectory.embedded import EmbeddedRedis
-from tests.service.api.gateways import running_gateway
-from tests.service.api.requests import Json, city_frame, city_scene, room_frame, room_scene
+from tests.service.api.gateways import both_engines, running_gateway
+from tests.service.api.requests import Json, city_frame, city_scene, room_frame, room_scene, street_frame
 
 TIMEOUT_S = 20.0
 MATE = city_frame("mate", seed=7, scene="mate")
 MATE_SCENE = city_scene("mate", seed=7)
-FRAMES = [city_frame("ue", scene="s0", text="where is it?", tasks=["los"]), room_frame()]
+FRAMES = [
+    city_frame("ue", scene="s0", text="where is it?", tasks=["los"]),
+    room_frame(),
+    street_frame(carrier_hz=28e9, distance_m=80.0, path=True),
+]
 SCENES = [city_scene("s0"), room_scene()]
 
 values = st.recursive(
@@ -32,7 +36,7 @@ values = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20)
     | st.sampled_from(
-        ["s0", "room", "city", "indoor", "position", "float32", "complex64", 0, -1, 2**31, 1e308, [32, 64]]
+        ["s0", "room", "city", "indoor", "street", "position", "float32", "complex64", 0, -1, 2**31, 1e308, [32, 64]]
     ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=5,
@@ -61,7 +65,7 @@ def client(redis_server: EmbeddedRedis) -> Iterator[Client]:
     with Redis.from_url(redis_server.url) as redis:
         redis.flushall()
     with asyncio.Runner() as runner:
-        context = running_gateway(redis_server.url, max_batch_frames=8, max_batch_scenes=4)
+        context = running_gateway(redis_server.url, both_engines(), max_batch_frames=8, max_batch_scenes=4)
         gateway = runner.run(context.__aenter__())
         yield Client(runner, gateway)
         runner.run(context.__aexit__(None, None, None))

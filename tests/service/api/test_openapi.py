@@ -15,7 +15,8 @@ from openapi_spec_validator import validate
 from service.api import openapi
 from service.api.examples import SENSE_REQUEST
 from service.contract.manifest import Manifest
-from tests.service.api.gateways import fake_engines, running_gateway
+from tests.service.api.gateways import both_engines, fake_engines, running_gateway
+from tests.service.api.requests import city_frame, street_frame
 from tests.service.engine.artifacts import manifest
 
 Json = dict[str, Any]
@@ -100,6 +101,19 @@ async def test_example_request_is_answered_as_the_schema_says(document: Json, re
         assert [result["status"] for result in response.json()["results"]] == [200, 404]
         assert errors(document, {"$ref": "#/components/schemas/SenseResponse"}, response.json()) == []
         track = await gateway.get("/v1/trajectories/munich/ue-1")
+        assert errors(document, {"$ref": "#/components/schemas/TrajectoryResponse"}, track.json()) == []
+        sites = await gateway.get("/v1/sites")
+        assert errors(document, {"$ref": "#/components/schemas/SitesResponse"}, sites.json()) == []
+
+
+async def test_answers_of_a_radio_model_are_as_the_schema_says(document: Json, redis: str) -> None:
+    async with running_gateway(redis, both_engines()) as gateway:
+        body = {"frames": [street_frame(carrier_hz=3.55e9, distance_m=80.0, path=True), city_frame()]}
+        assert errors(document, {"$ref": "#/components/schemas/SenseRequest"}, body) == []
+        response = await gateway.post("/v1/sense", json=body)
+        assert [result["status"] for result in response.json()["results"]] == [200, 200]
+        assert errors(document, {"$ref": "#/components/schemas/SenseResponse"}, response.json()) == []
+        track = await gateway.get("/v1/trajectories/street/ue-1")
         assert errors(document, {"$ref": "#/components/schemas/TrajectoryResponse"}, track.json()) == []
         sites = await gateway.get("/v1/sites")
         assert errors(document, {"$ref": "#/components/schemas/SitesResponse"}, sites.json()) == []

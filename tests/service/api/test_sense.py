@@ -137,9 +137,20 @@ async def test_trajectory_endpoint_answers_every_vertex_from_those_up_to_it(gate
     TrajectoryResponse.model_validate_json(response.content)
     body = response.json()
     assert (body["site"], body["ue"]) == ("city", "car/7 é")
+    assert body["path"] is None  # the model has none
     assert [{**vertex} for vertex in body["vertices"]] == [
         {name: answer[name] for name in ("timestamp_s", "position", "los", "activity")} for answer in posted
     ]
+
+
+async def test_the_carrier_of_the_site_may_be_named(gateway: httpx.AsyncClient) -> None:
+    bare, named = await sense(gateway, [city_frame("ue-1"), city_frame("ue-2", carrier_hz=28e9)])
+    assert {**named, "index": 0, "ue": "ue-1"} == bare
+    assert bare["explanation"]["carrier_hz"] == 28e9
+    assert (bare["explanation"]["cues"], bare["path"]) == (None, None)
+    frame = without(city_frame("ue-3", scene="s0"), "csi")
+    (answer,) = await sense(gateway, [frame], [city_scene()])
+    assert answer["explanation"]["carrier_hz"] is None
 
 
 async def test_positions_are_in_the_frames_of_the_answer(gateway: httpx.AsyncClient) -> None:

@@ -9,11 +9,11 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from service.contract.labels import MODALITIES
+from service.contract.labels import CUES, MODALITIES
 from service.metrics.compute import STAGES
 from service.trajectory.embedded import EmbeddedRedis
-from tests.service.api.gateways import fake_engines, running_gateway
-from tests.service.api.requests import NOW_S, Json, city_frame, room_frame, room_scene
+from tests.service.api.gateways import both_engines, fake_engines, running_gateway
+from tests.service.api.requests import NOW_S, Json, city_frame, room_frame, room_scene, street_frame
 from tests.service.api.scraped import scrape, total
 from tests.service.api.test_operation import Gate, queued
 from tests.service.contract.examples import manifest
@@ -145,6 +145,28 @@ async def test_what_the_answers_say_is_counted_by_site(gateway: httpx.AsyncClien
     assert total(samples, "cellsense_activity_frames_total", site="indoor", activity=label) == 1
     assert total(samples, "cellsense_trajectory_length_count", site="indoor") == 1
     assert total(samples, "cellsense_region_semi_major_meters_count", site="indoor") == 0
+
+
+async def test_weights_of_a_router_are_counted_by_site_carrier_and_cue(redis: str) -> None:
+    async with running_gateway(redis, both_engines()) as gateway:
+        frames = [
+            *(street_frame(f"near-{i}", distance_m=10.0) for i in range(3)),  # 28 GHz
+            *(street_frame(f"low-{i}", carrier_hz=3.55e9) for i in range(2)),
+            city_frame(),
+        ]
+        assert all(result["status"] == 200 for result in (await post(gateway, *frames)).json()["results"])
+        samples = await scrape(gateway)
+    router = "cellsense_router_weight"
+    for cue in CUES:
+        high, low = ({"site": "street", "carrier": carrier, "cue": cue} for carrier in ("28GHz", "3.55GHz"))
+        assert total(samples, f"{router}_count", **high) == 3
+        assert total(samples, f"{router}_sum", **high) == 3 * 0.25
+        assert total(samples, f"{router}_count", **low) == 2
+        assert total(samples, f"{router}_sum", **low) == pytest.approx(0 if cue == "distance" else 2 / 3, abs=1e-5)
+    assert total(samples, f"{router}_bucket", site="street", carrier="3.55GHz", cue="distance", le="0.0") == 2
+    assert total(samples, f"{router}_count", site="city") == 0
+    assert total(samples, "cellsense_gate_weight_count", site="street") == 0
+    assert total(samples, "cellsense_gate_weight_count", site="city", modality="csi") == 1
 
 
 async def test_tasks_that_were_not_asked_for_are_not_counted(gateway: httpx.AsyncClient) -> None:

@@ -1,9 +1,10 @@
-"""A city site, an indoor site and a manifest, as small as the contract allows."""
+"""A city site, an indoor site and one sensed by radio alone, with manifests, as small as the contract allows."""
 
 from dataclasses import replace
 
 from service.contract.manifest import Calibration, Manifest, contract_fingerprint
 from service.contract.sites import Site
+from service.contract.tensors import RADIO
 
 CITY = Site(
     name="city",
@@ -34,6 +35,7 @@ INDOOR = Site(
     tasks=("activity",),
 )
 EASTWARD = replace(CITY, name="eastward", boresight_deg=90.0)  # its mast frame is ENU itself
+STREET = replace(CITY, name="street", carriers_hz=(3.55e9, 28e9))  # sensed by radio alone
 
 
 def manifest() -> Manifest:
@@ -48,4 +50,19 @@ def manifest() -> Manifest:
         metrics={"held-out": {"position_median_m": 1.5, "seeds": [0, 1, 2]}},
         training_data=({"name": "traced city", "licence": "Apache-2.0", "source": "this repository"},),
         commit="abc1234",
+    )
+
+
+def radio_manifest() -> Manifest:
+    """Of a model that is good at 28 GHz, the carrier of the site, and not so good at 3.55 GHz."""
+    good = Calibration({"0.90": 4.0}, 1.5, 1.0, 1.0, {"street": 2.0}, {"0.90": 3.0}, {"0.90": 2.0})
+    poor = Calibration({"0.90": 9.0}, 2.5, 3.0, 1.0, {"street": 1e-6}, {"0.90": 5.0}, {"0.90": 6.0})
+    return replace(
+        manifest(),
+        name="street-radio",
+        fingerprint=contract_fingerprint(RADIO),
+        sites=(STREET,),
+        calibration=good,
+        contract=RADIO.name,
+        carriers={"3550000000": poor},
     )

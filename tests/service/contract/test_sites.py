@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.contract.sites import Site
-from tests.service.contract.examples import CITY, INDOOR
+from tests.service.contract.examples import CITY, INDOOR, STREET
 
 
 def facing(boresight_deg: float) -> Site:
@@ -51,7 +51,7 @@ def test_a_covariance_turns_with_its_positions(boresight_deg, seed):
     )
 
 
-@pytest.mark.parametrize("site", [CITY, INDOOR])
+@pytest.mark.parametrize("site", [CITY, INDOOR, STREET])
 def test_json_round_trip(site):
     assert Site.from_json(json.loads(json.dumps(site.to_json()))) == site
 
@@ -66,3 +66,14 @@ def test_a_missing_field_is_named():
     del data["range_max_m"]
     with pytest.raises(ValueError, match="range_max_m"):
         Site.from_json(data)
+
+
+def test_carriers_are_those_that_are_named_or_else_the_one_of_the_site():
+    assert STREET.carriers == (3.55e9, 28e9)
+    assert CITY.carriers == (28e9,)
+    assert INDOOR.carriers == ()
+
+
+def test_a_site_without_a_list_of_carriers_is_written_as_before_there_was_one():
+    assert "carriers_hz" not in CITY.to_json()  # digests of data sets are made of it
+    assert STREET.to_json() == {**CITY.to_json(), "name": "street", "carriers_hz": [3.55e9, 28e9]}

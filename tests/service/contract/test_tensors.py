@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from service.contract.tensors import GRAPHS, TensorSpec
+from service.contract.labels import CUES
+from service.contract.tensors import CONTRACTS, TRAJECTORY_LEN, TensorSpec
 
 SPEC = TensorSpec("picture", "float32", ("B", 3, "T"), "frame, channel, step", "1", 0, 1)
 
@@ -35,14 +36,30 @@ def test_json_carries_every_property():
     }
 
 
-@pytest.mark.parametrize("graph", GRAPHS)
-def test_names_are_unique_among_the_inputs_and_among_the_outputs_of_a_graph(graph):
-    for specs in GRAPHS[graph]:
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+def test_names_are_unique_among_the_inputs_and_among_the_outputs_of_a_graph(contract):
+    for specs in (specs for graph in contract.graphs.values() for specs in graph):
         names = [spec.name for spec in specs]
         assert len(set(names)) == len(names)
 
 
-def test_the_embedding_that_one_graph_writes_fits_the_trajectory_that_the_other_reads():
-    written = next(spec for spec in GRAPHS["encode"][1] if spec.name == "embedding")
-    read = next(spec for spec in GRAPHS["fuse"][0] if spec.name == "embedding")
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+def test_the_embedding_that_one_graph_writes_fits_the_trajectory_that_the_other_reads(contract):
+    written = next(spec for spec in contract.graphs["encode"][1] if spec.name == "embedding")
+    read = next(spec for spec in contract.graphs["fuse"][0] if spec.name == "embedding")
     assert (written.dtype, written.shape[-1]) == (read.dtype, read.shape[-1])
+
+
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+def test_trajectories_have_as_many_steps_as_their_contract_says(contract):
+    inputs, outputs = contract.graphs["fuse"]
+    shapes = {spec.name: spec.shape for spec in (*inputs, *outputs)}
+    for name in ("embedding", "age", "step_mask", "step_weight"):
+        steps = shapes[name][1]
+        assert (TRAJECTORY_LEN if steps == "T" else steps) == contract.steps
+
+
+def test_cues_are_masked_and_weighed_in_the_order_of_their_names():
+    inputs, outputs = CONTRACTS["radio"].graphs["encode"]
+    layouts = {spec.name: spec.layout for spec in (*inputs, *outputs)}
+    assert layouts["cue_mask"] == layouts["router_weight"] == f"frame, ({', '.join(CUES)})"

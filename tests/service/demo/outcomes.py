@@ -21,7 +21,7 @@ def outcome(frame: int, error_m: float, region_m: float = 2.0, los: bool = True,
         region=Region(region_m, region_m, 0.0),
         los=told_los,
         los_probability=0.9 if told_los else 0.1,
-        gate={"csi": 0.7, "camera": 0.2, "radar": 0.0, "lidar": 0.1},
+        weights={"csi": 0.7, "camera": 0.2, "radar": 0.0, "lidar": 0.1},
     )
 
 

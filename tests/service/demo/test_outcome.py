@@ -29,7 +29,12 @@ def test_answer_is_judged_against_the_truth() -> None:
     assert outcome.region_holds is True
     assert outcome.los_right is False
     assert outcome.activity_right is None
-    assert outcome.gate["csi"] == 1.0
+    assert outcome.weights["csi"] == 1.0
+
+
+def test_a_model_without_a_gate_has_the_weights_of_its_cues() -> None:
+    answered = {**result(0, (0.0, 0.0)), "explanation": {"gate": None, "cues": {"csi": 1.0}}}
+    assert Outcome.answered(0, "street", "ue-1", Truth(), answered).weights == {"csi": 1.0}
 
 
 def test_what_was_not_measured_is_not_judged() -> None:

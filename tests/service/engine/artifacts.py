@@ -1,4 +1,4 @@
-"""Tiny real artifacts: two ONNX graphs that honour the contract and compute what `FakeEngine` computes."""
+"""Tiny real artifacts: two ONNX graphs that honour a contract and compute what its fake engine computes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnx.parser
 
 from service.contract.manifest import Calibration, Manifest, contract_fingerprint
 from service.contract.sites import Site
-from service.contract.tensors import GRAPHS, TensorSpec
+from service.contract.tensors import MULTIMODAL, RADIO, Contract, TensorSpec
 
 ONNX_DTYPES = {"float32": "float", "int64": "int64", "uint8": "uint8"}
 OPSET = 18
@@ -34,7 +34,9 @@ MUNICH = Site(
     array_cols=8,
 )
 
-BODIES = {
+STREET = replace(MUNICH, name="street", tasks=("position", "los"), carriers_hz=(3.55e9, 28e9))
+
+_MULTIMODAL_BODIES = {
     "encode": """
         pixels = Constant <value_ints = [1, 2, 3]> ()
         one = Constant <value_ints = [1]> ()
@@ -112,17 +114,75 @@ BODIES = {
         ood_score = ReduceMean <keepdims = 0> (square, one)
     """,
 }
+_RADIO_BODIES = {
+    "encode": """
+        pixels = Constant <value_ints = [1, 2, 3]> ()
+        one = Constant <value_ints = [1]> ()
+        csi_mean = ReduceMean <keepdims = 0> (csi, pixels)
+        csi_column = Unsqueeze (csi_mean, one)
+        site_float = Cast <to = 1> (site)
+        site_column = Unsqueeze (site_float, one)
+        start = Constant <value_ints = [0]> ()
+        rest = Constant <value_ints = [59]> ()
+        zero = Constant <value_float = 0.0> ()
+        some = Slice (aoa, start, rest, one)
+        nothing = Mul (some, zero)
+        embedding = Concat <axis = 1> (measured_distance, gain, csi_column, carrier, site_column, aoa, nothing)
+        count = ReduceSum <keepdims = 1> (cue_mask, one)
+        unit = Constant <value_float = 1.0> ()
+        total = Max (count, unit)
+        router_weight = Div (cue_mask, total)
+    """,
+    "fuse": """
+        one = Constant <value_ints = [1]> ()
+        two = Constant <value_ints = [2]> ()
+        three = Constant <value_ints = [3]> ()
+        start = Constant <value_ints = [0]> ()
+        zero = Constant <value_float = 0.0> ()
+        half = Constant <value_float = 0.5> ()
+        last = Constant <value_int = -1> ()
+        second = Constant <value_int = 1> ()
+        metres = Constant <value_floats = [100.0, 1.0]> ()
+        factor = Constant <value_floats = [1.0, 0.0, 1.0]> ()
+        steps = ReduceSum <keepdims = 1> (step_mask, one)
+        step_weight = Div (step_mask, steps)
+        weight = Unsqueeze (step_weight, two)
+        pair = Slice (embedding, start, two, two)
+        path_position = Mul (pair, metres)
+        weighted = Mul (weight, path_position)
+        position = ReduceSum <keepdims = 0> (weighted, one)
+        centroid = Identity (position)
+        newest = Gather <axis = 1> (embedding, last)
+        los_logit = Gather <axis = 1> (newest, second)
+        path_los_logit = Gather <axis = 2> (embedding, second)
+        square = Mul (newest, newest)
+        ood_score = ReduceMean <keepdims = 0> (square, one)
+        triple = Slice (newest, start, three, one)
+        nothing = Mul (triple, zero)
+        scale_tril = Add (nothing, factor)
+        centroid_scale_tril = Mul (scale_tril, half)
+        path_triple = Slice (embedding, start, three, two)
+        path_nothing = Mul (path_triple, zero)
+        path_scale_tril = Add (path_nothing, factor)
+    """,
+}
+BODIES = {MULTIMODAL.name: _MULTIMODAL_BODIES, RADIO.name: _RADIO_BODIES}
 
 
 def site(name: str) -> Site:
     return replace(MUNICH, name=name)
 
 
-def manifest(name: str = "tiny", sites: tuple[Site, ...] = (MUNICH,), files: dict[str, str] | None = None) -> Manifest:
+def manifest(
+    name: str = "tiny",
+    sites: tuple[Site, ...] = (MUNICH,),
+    files: dict[str, str] | None = None,
+    contract: Contract = MULTIMODAL,
+) -> Manifest:
     return Manifest(
         name=name,
         version="1.0.0",
-        fingerprint=contract_fingerprint(),
+        fingerprint=contract_fingerprint(contract),
         opset=OPSET,
         files=files or {},
         sites=sites,
@@ -132,34 +192,41 @@ def manifest(name: str = "tiny", sites: tuple[Site, ...] = (MUNICH,), files: dic
             los_temperature=1.0,
             activity_temperature=1.0,
             ood_threshold={site.name: 1e6 for site in sites},
+            path_quantile={"0.90": 4.605},
+            centroid_quantile={"0.90": 4.605},
         ),
         metrics={},
         training_data=({"name": "none", "licence": "Apache-2.0", "source": "made up for tests"},),
         commit="0" * 40,
+        contract=contract.name,
     )
 
 
-def graph_text(name: str) -> str:
+def graph_text(name: str, contract: Contract = MULTIMODAL) -> str:
     """A graph of the contract in ONNX's own notation, for tests that spoil it."""
-    inputs, outputs = GRAPHS[name]
+    inputs, outputs = contract.graphs[name]
     return (
         f'<ir_version: 9, opset_import: ["": {OPSET}]>\n'
-        f"{name} ({_signature(inputs)}) => ({_signature(outputs)}) {{{BODIES[name]}}}"
+        f"{name} ({_signature(inputs)}) => ({_signature(outputs)}) {{{BODIES[contract.name][name]}}}"
     )
 
 
 def write_artifact(
-    folder: Path, name: str = "tiny", sites: tuple[Site, ...] = (MUNICH,), graphs: dict[str, str] | None = None
+    folder: Path,
+    name: str = "tiny",
+    sites: tuple[Site, ...] = (MUNICH,),
+    graphs: dict[str, str] | None = None,
+    contract: Contract = MULTIMODAL,
 ) -> Manifest:
     """Write an artifact; `graphs` replaces the text of some of its graphs."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    for graph in GRAPHS:
-        model = onnx.parser.parse_model((graphs or {}).get(graph, graph_text(graph)))
+    for graph in contract.graphs:
+        model = onnx.parser.parse_model((graphs or {}).get(graph, graph_text(graph, contract)))
         content = model.SerializeToString()
         (folder / f"{graph}.onnx").write_bytes(content)
         files[graph] = hashlib.sha256(content).hexdigest()
-    written = manifest(name, sites, files)
+    written = manifest(name, sites, files, contract)
     written.save(folder)
     return written
 

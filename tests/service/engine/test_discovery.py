@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from service.contract.tensors import RADIO
 from service.engine.discovery import load_artifacts
 from service.engine.onnx_engine import OnnxEngine
 from service.errors import ArtifactError
-from tests.service.engine.artifacts import site, write_artifact
+from tests.service.engine.artifacts import STREET, site, write_artifact
 
 load = partial(OnnxEngine.load, intra_op_threads=1)
 
@@ -25,8 +26,32 @@ def test_every_site_gets_the_engine_of_its_artifact(tmp_path: Path) -> None:
 def test_two_artifacts_for_one_site_are_refused(tmp_path: Path) -> None:
     write_artifact(tmp_path / "a", "old", (site("munich"),))
     write_artifact(tmp_path / "b", "new", (site("munich"),))
-    with pytest.raises(ArtifactError, match="one artifact per site, but old and new both serve munich"):
+    with pytest.raises(ArtifactError, match="one artifact per site, but old and new serve munich"):
         load_artifacts(tmp_path, load)
+    with pytest.raises(ArtifactError, match=r"say which is preferred \(CELLSENSE_PREFER\)"):
+        load_artifacts(tmp_path, load, ["another"])
+
+
+@pytest.mark.parametrize(
+    ("prefer", "munich"), [(["new"], "new"), (["old"], "old"), (["new", "old"], "new"), (["another", "old"], "old")]
+)
+def test_a_site_that_two_artifacts_serve_goes_to_the_first_that_is_preferred(
+    tmp_path: Path, prefer: list[str], munich: str
+) -> None:
+    write_artifact(tmp_path / "a", "old", (site("munich"), site("paris")))
+    write_artifact(tmp_path / "b", "new", (site("munich"), site("lab")))
+    engines = load_artifacts(tmp_path, load, prefer)
+    assert {name: engine.name for name, engine in engines.items()} == {"munich": munich, "paris": "old", "lab": "new"}
+
+
+def test_artifacts_of_both_contracts_serve_side_by_side(tmp_path: Path) -> None:
+    write_artifact(tmp_path / "a", "fusion", (site("munich"),))
+    write_artifact(tmp_path / "b", "radio", (STREET, site("munich")), contract=RADIO)
+    engines = load_artifacts(tmp_path, load, ["fusion"])
+    assert {name: engine.manifest.contract for name, engine in engines.items()} == {
+        "munich": "multimodal",
+        "street": "radio",
+    }
 
 
 @pytest.mark.parametrize("folder", [".", "nowhere"])

@@ -8,7 +8,15 @@ from service.contract.labels import ACTIVITIES
 from service.pipeline.answers import Activity, Answer, Explanation, LineOfSight, Position, Region, Wgs84
 
 TIME_S = 1_790_000_000.125
-EXPLANATION = Explanation({"csi": 1.0, "camera": 0.0, "radar": 0.0, "lidar": 0.0}, 1, (1.0,), 1.0, False)
+EXPLANATION = Explanation(
+    gate={"csi": 1.0, "camera": 0.0, "radar": 0.0, "lidar": 0.0},
+    cues=None,
+    carrier_hz=28e9,
+    trajectory_length=1,
+    step_weight=(1.0,),
+    ood_score=1.0,
+    out_of_distribution=False,
+)
 
 
 def position(
@@ -25,6 +33,7 @@ def answer(ue: str = "ue-1", **fields: Any) -> Answer:
         "position": position(10.0, 20.0),
         "los": LineOfSight(True, 0.9),
         "activity": None,
+        "path": None,
         "explanation": EXPLANATION,
         "degraded": (),
         **fields,

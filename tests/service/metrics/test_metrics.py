@@ -4,8 +4,9 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.contract.tensors import MULTIMODAL, RADIO
 from service.metrics import Metrics
-from tests.service.contract.examples import CITY, INDOOR
+from tests.service.contract.examples import CITY, INDOOR, STREET
 
 UNITS = ("seconds", "bytes", "meters")
 FORBIDDEN = {"ue", "ue_id", "request_id", "path", "pid", "text"}
@@ -30,7 +31,7 @@ def test_no_label_can_hold_anything_of_a_request() -> None:
 
 def test_what_is_declared_is_what_is_scraped() -> None:
     metrics = Metrics()
-    metrics.expect([CITY, INDOOR])
+    metrics.expect([(CITY, MULTIMODAL), (INDOOR, MULTIMODAL), (STREET, RADIO)])
     scraped = {family.name: family for family in text_string_to_metric_families(metrics.render().decode())}
     assert [family.name.removesuffix("_total") for family in metrics.families] == list(scraped)
     for family in metrics.families:
@@ -40,7 +41,7 @@ def test_what_is_declared_is_what_is_scraped() -> None:
 
 def test_series_of_a_site_start_from_nought_and_only_for_what_it_answers() -> None:
     metrics = Metrics()
-    metrics.expect([CITY, INDOOR])
+    metrics.expect([(CITY, MULTIMODAL), (INDOOR, MULTIMODAL)])
     value = metrics.registry.get_sample_value
     assert value("cellsense_frames_total", {"site": "city", "status": "200"}) == 0
     assert value("cellsense_gate_weight_count", {"site": "indoor", "modality": "lidar"}) == 0
@@ -49,6 +50,17 @@ def test_series_of_a_site_start_from_nought_and_only_for_what_it_answers() -> No
     assert value("cellsense_region_labels_total", {"site": "city", "covered": "true"}) == 0
     assert value("cellsense_activity_frames_total", {"site": "city", "activity": "walk"}) is None
     assert value("cellsense_position_error_meters_count", {"site": "indoor"}) is None
+
+
+def test_series_of_weights_are_those_of_the_model_that_serves_the_site() -> None:
+    metrics = Metrics()
+    metrics.expect([(CITY, MULTIMODAL), (STREET, RADIO)])
+    value = metrics.registry.get_sample_value
+    for carrier in ("3.55GHz", "28GHz"):
+        assert value("cellsense_router_weight_count", {"site": "street", "carrier": carrier, "cue": "aoa"}) == 0
+    assert value("cellsense_router_weight_count", {"site": "city", "carrier": "28GHz", "cue": "aoa"}) is None
+    assert value("cellsense_gate_weight_count", {"site": "street", "modality": "csi"}) is None
+    assert value("cellsense_gate_weight_count", {"site": "city", "modality": "csi"}) == 0
 
 
 def test_two_services_in_one_process_count_apart() -> None:

@@ -12,7 +12,8 @@ import pytest
 from service.contract.captures import SceneCapture, SensingFrame
 from service.contract.manifest import Manifest
 from service.engine.fake import FakeEngine
-from service.engine.protocol import Inputs, Outputs
+from service.engine.fake_radio import FakeRadioEngine
+from service.engine.protocol import Engine, Inputs, Outputs
 from service.errors import ArtifactError, EngineFailure, NotReady, UnknownSite, UnknownTask
 from service.metrics import Metrics
 from service.pipeline import Answer, Batch, Pipeline, SiteFrame, SiteScene
@@ -21,7 +22,7 @@ from service.telemetry.stages import Stages
 from service.trajectory.buffer import TrajectoryBuffer
 from service.trajectory.connection import RedisConnection
 from tests.service.api.requests import NOW_S, channel, detections
-from tests.service.contract.examples import CITY, manifest
+from tests.service.contract.examples import CITY, STREET, manifest, radio_manifest
 from tests.service.trajectory.connections import connected
 
 SETTINGS = Settings(redis="embedded://", deadline_s=30.0)
@@ -55,7 +56,7 @@ async def buffer() -> AsyncIterator[TrajectoryBuffer]:
         yield TrajectoryBuffer(connection)
 
 
-def pipeline_of(engine: FakeEngine, buffer: TrajectoryBuffer) -> Pipeline:
+def pipeline_of(engine: Engine, buffer: TrajectoryBuffer) -> Pipeline:
     engines = {site.name: engine for site in engine.manifest.sites}
     metrics = Metrics()
     return Pipeline(engines, buffer, SETTINGS, metrics, Stages(metrics.compute), now_s=lambda: NOW_S)
@@ -100,6 +101,28 @@ async def test_outputs_that_are_not_finite_fail_their_frame_alone(
     await pipeline.close()
 
 
+@pytest.mark.parametrize("name", ["position", "path_position", "centroid_scale_tril"])
+async def test_outputs_of_a_radio_model_that_are_not_finite_fail_their_frame_alone(
+    buffer: TrajectoryBuffer, name: str
+) -> None:
+    class Spoilt(FakeRadioEngine):
+        def fuse(self, inputs: Inputs) -> Outputs:
+            outputs = super().fuse(inputs)
+            outputs[name][1] = np.nan
+            return outputs
+
+    pipeline = pipeline_of(Spoilt(radio_manifest()), buffer)
+    await pipeline.warm_up()
+    frames = tuple(replace(frame(ue), site="street", path=True) for ue in "abc")
+    first, second, third = await pipeline.sense(Batch((), frames), deadline_s())
+    assert isinstance(second, EngineFailure)
+    for outcome in (first, third):
+        assert isinstance(outcome, Answer)
+        assert outcome.path is not None
+        assert len(outcome.path.vertices) == 1
+    await pipeline.close()
+
+
 async def test_batches_of_any_size_are_answered(buffer: TrajectoryBuffer) -> None:
     pipeline = pipeline_of(FakeEngine(manifest()), buffer)
     await pipeline.warm_up()
@@ -132,7 +155,7 @@ async def test_embeddings_of_another_model_do_not_enter_a_trajectory(buffer: Tra
         (outcome,) = await pipeline.sense(Batch((), (frame("a"),)), deadline_s())
         assert isinstance(outcome, Answer)
         assert outcome.explanation.trajectory_length == 1
-        assert len(await pipeline.trajectory("city", "a", deadline_s())) == 1
+        assert len((await pipeline.trajectory("city", "a", deadline_s())).vertices) == 1
         await pipeline.close()
 
 
@@ -151,6 +174,7 @@ async def test_manifest_of_an_unknown_site_is_refused(buffer: TrajectoryBuffer) 
 
 
 CALIBRATION = manifest().calibration
+RADIO_CALIBRATION = radio_manifest().calibration
 
 
 @pytest.mark.parametrize(
@@ -165,3 +189,37 @@ def test_manifest_that_lacks_what_answering_needs_is_refused(changes: dict[str, 
     engine = FakeEngine(replace(manifest(), **changes))  # type: ignore[arg-type]
     with pytest.raises(ArtifactError, match=message):
         pipeline_of(engine, TrajectoryBuffer(RedisConnection("embedded://")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"calibration": replace(RADIO_CALIBRATION, path_quantile={})}, "calibration.path_quantile with '0.90'"),
+        ({"calibration": replace(RADIO_CALIBRATION, centroid_quantile={"0.5": 1.0})}, "calibration.centroid_quantile"),
+        (
+            {"carriers": {"3550000000": replace(RADIO_CALIBRATION, region_quantile={})}},
+            "carriers.3550000000.region_quantile with '0.90'",
+        ),
+        (
+            {"carriers": {"3550000000": replace(RADIO_CALIBRATION, ood_threshold={})}},
+            "at 3550000000 Hz to have an ood_threshold of street",
+        ),
+        ({"sites": (replace(STREET, array_rows=None, array_cols=None),)}, "an antenna array of street"),
+        (
+            {"sites": (replace(STREET, carrier_hz=None),)},
+            r"a carrier_hz of street out of .* \(3550000000, 28000000000\)",
+        ),
+        ({"sites": (replace(STREET, carrier_hz=2.6e9),)}, "a carrier_hz of street out of its carriers_hz"),
+        ({"sites": (replace(STREET, tasks=("los", "activity")),)}, "tasks of street without activity"),
+    ],
+)
+def test_manifest_that_lacks_what_a_radio_model_needs_is_refused(changes: dict[str, object], message: str) -> None:
+    engine = FakeRadioEngine(replace(radio_manifest(), **changes))  # type: ignore[arg-type]
+    with pytest.raises(ArtifactError, match=message):
+        pipeline_of(engine, TrajectoryBuffer(RedisConnection("embedded://")))
+
+
+def test_a_carrier_that_no_site_has_needs_no_threshold() -> None:
+    elsewhere = replace(RADIO_CALIBRATION, ood_threshold={"avenue": 1.0})
+    engine = FakeRadioEngine(replace(radio_manifest(), carriers={"700000000": elsewhere}))
+    pipeline_of(engine, TrajectoryBuffer(RedisConnection("embedded://")))

@@ -28,14 +28,15 @@ async def open_buffer(server: EmbeddedRedis, client: Redis) -> AsyncIterator[Ope
         yield open_one
 
 
-async def append(buffer: TrajectoryBuffer, step: float, content: str = "", ue: str = "ue-1") -> object:
-    (answer,) = await buffer.append_and_read([key(ue)], [vertex(step, content)])
+async def append(buffer: TrajectoryBuffer, step: float, content: str = "", ue: str = "ue-1", length: int = 8) -> object:
+    (answer,) = await buffer.append_and_read([key(ue)], [vertex(step, content)], length)
     return answer
 
 
 async def test_a_trajectory_grows_oldest_first_up_to_its_length(open_buffer: Open) -> None:
-    buffer = await open_buffer(length=3)
-    assert [steps(await append(buffer, step)) for step in range(5)] == [[0], [0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4]]
+    buffer = await open_buffer()
+    grown = [steps(await append(buffer, step, length=3)) for step in range(5)]
+    assert grown == [[0], [0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4]]
     assert steps(await buffer.read(key())) == [2, 3, 4]
 
 
@@ -88,20 +89,29 @@ async def test_a_late_frame_within_tolerance_is_inserted_where_it_belongs(open_b
 
 
 async def test_a_late_frame_older_than_a_full_trajectory_is_answered_from_itself(open_buffer: Open) -> None:
-    buffer = await open_buffer(length=2, late_tolerance_s=10.0)
+    buffer = await open_buffer(late_tolerance_s=10.0)
     for step in (3, 4):
-        await append(buffer, step)
-    assert steps(await append(buffer, 2)) == [2]
+        await append(buffer, step, length=2)
+    assert steps(await append(buffer, 2, length=2)) == [2]
     assert steps(await buffer.read(key())) == [3, 4]
 
 
 async def test_a_shorter_length_than_before_is_kept_to(open_buffer: Open) -> None:
-    long, short = await open_buffer(length=8), await open_buffer(length=2)
+    buffer = await open_buffer()
     for step in range(5):
-        await append(long, step)
-    assert steps(await append(short, 4)) == [3, 4]
-    assert steps(await append(short, 5)) == [4, 5]
-    assert steps(await long.read(key())) == [4, 5]
+        await append(buffer, step, length=8)
+    assert steps(await append(buffer, 4, length=2)) == [3, 4]
+    assert steps(await append(buffer, 5, length=2)) == [4, 5]
+    assert steps(await buffer.read(key())) == [4, 5]
+
+
+async def test_each_trajectory_has_the_length_of_its_own_model(open_buffer: Open) -> None:
+    buffer = await open_buffer()
+    for step in range(20):
+        await append(buffer, step, ue="short", length=8)
+        await append(buffer, step, ue="long", length=16)
+    assert steps(await buffer.read(key("short"))) == list(range(12, 20))
+    assert steps(await buffer.read(key("long"))) == list(range(4, 20))
 
 
 async def test_a_batch_appends_in_its_order_and_conflicts_fail_alone(open_buffer: Open) -> None:
@@ -168,13 +178,13 @@ async def test_a_trajectory_is_forgotten_after_its_time_to_live(open_buffer: Ope
 
 
 async def test_two_clients_at_once_lose_nothing(open_buffer: Open) -> None:
-    one, other = await open_buffer(length=64, late_tolerance_s=1e6), await open_buffer(length=64, late_tolerance_s=1e6)
+    one, other = await open_buffer(late_tolerance_s=1e6), await open_buffer(late_tolerance_s=1e6)
     mine = [vertex(step) for step in range(0, 40, 2)]
     theirs = [vertex(step) for step in range(1, 40, 2)]
     await asyncio.gather(
-        *(one.append_and_read([key()], [v]) for v in mine),
-        *(other.append_and_read([key()], [v]) for v in theirs),
-        *(other.append_and_read([key()], [v]) for v in mine),  # and half of it twice
+        *(one.append_and_read([key()], [v], 64) for v in mine),
+        *(other.append_and_read([key()], [v], 64) for v in theirs),
+        *(other.append_and_read([key()], [v], 64) for v in mine),  # and half of it twice
     )
     assert steps(await one.read(key())) == [float(step) for step in range(40)]
 
@@ -190,4 +200,4 @@ async def test_a_vertex_costs_a_few_hundred_bytes(open_buffer: Open, client: Red
     buffer = await open_buffer()
     for step in range(8):
         await append(buffer, step)
-    assert await client.strlen(key().redis_key()) == 8 * 272
+    assert await client.strlen(key().redis_key()) == 8 * 280
