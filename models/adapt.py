@@ -17,7 +17,7 @@ import torch
 from models.data import raytraced_set
 from models.data.measured import radhar
 from models.systems.gated_fusion import GatedFusion
-from models.train import Config, fit
+from models.systems.gated_fusion_run import Config, fit
 
 FROZEN = ("csi", "camera", "radar", "radar_motion", "lidar")  # parts of the encoder that are not trained
 

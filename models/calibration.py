@@ -30,7 +30,7 @@ def calibrate(
     return Calibration(
         region_quantile=quantiles,
         covariance_scale=quantiles["0.90"] / float(chi2.ppf(0.9, 2)),
-        los_temperature=_temperature(lambda t: _binary_nll(scene.los_logit / t, scene.los)),
+        los_temperature=binary_temperature(scene.los_logit, scene.los),
         activity_temperature=1.0
         if people is None
         else _temperature(lambda t: _nll(people.logits / t, people.activity)),
@@ -48,6 +48,11 @@ def coverage(scene: ScenePredictions, calibration: Calibration, level: float = 0
     """Share of frames whose region of that level holds the truth."""
     distance = squared_mahalanobis(scene.truth_m - scene.position_m, scene.scale_tril)
     return float((distance <= calibration.region_quantile[f"{level:.2f}"]).mean())
+
+
+def binary_temperature(logit: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """Divisor of logits `[N]` that makes their probabilities likeliest."""
+    return _temperature(lambda t: _binary_nll(logit / t, truth))
 
 
 def _temperature(nll: object) -> float:

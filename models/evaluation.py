@@ -16,6 +16,7 @@ from models.data.measured.radhar import Recording
 from models.data.raytraced_set import RayTracedSet
 from models.exported import ExportedModel
 from models.metrics import Figures, activity_figures, los_figures, position_figures, sigmoid, softmax
+from models.novelty import Novelty
 from models.predict import (
     ActivityPredictions,
     ScenePredictions,
@@ -24,7 +25,7 @@ from models.predict import (
     predict_scene,
     predict_windows,
 )
-from models.systems.gated_fusion import GatedFusion, Novelty
+from models.systems.gated_fusion import GatedFusion
 from service.contract.labels import MODALITIES
 from service.contract.manifest import Calibration
 

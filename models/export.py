@@ -14,20 +14,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from models import sample
 from models.card import write_card
 from models.compare import load_run
 from models.data import raytraced_set
 from models.data.measured import radhar
 from models.data.raytraced_set import RayTracedSet
-from models.data.schema import Arrays
 from models.data.shards import ShardSet
 from models.evaluation import Data, fit_calibration, fit_novelty, measure
 from models.exported import ExportedModel
-from models.graphs import OPSET, TOLERANCE, export_graphs, parity
+from models.graphs import TOLERANCE, export_graphs, parity
+from models.ground_map import write_map
 from models.metrics import position_figures, squared_mahalanobis
+from models.onnx_file import OPSET
 from models.predict import predict_scene, predict_windows
 from service.contract.labels import MODALITIES
 from service.contract.manifest import Calibration, Manifest, contract_fingerprint
@@ -111,7 +110,7 @@ def _export(args: argparse.Namespace, folder: Path) -> str | None:
             n: {"inputs": [s.to_json() for s in i], "outputs": [s.to_json() for s in o]} for n, (i, o) in GRAPHS.items()
         },
     ).save(folder)
-    _write_map(shards.ground(site.name), folder / "map.npz")
+    write_map(shards.ground(site.name), folder / "map.npz")
     return None
 
 
@@ -125,14 +124,6 @@ def _training_data(shards: ShardSet, site: str, band: str, people: bool) -> tupl
     if not people:
         return (street,)
     return street, {"name": "RadHAR (subset of 186 files)", "licence": radhar.LICENCE, "source": radhar.SOURCE}
-
-
-def _write_map(ground: Arrays, path: Path) -> None:
-    """Heights of what stands around the site, for the map of the demo."""
-    height = ground["height_m"]
-    west, south = ground["west_south_m"]
-    extent = np.array([west, west + height.shape[1], south, south + height.shape[0]])  # cells of 1 m
-    np.savez_compressed(path, height=height.astype(np.float16), extent=extent)
 
 
 def _commit() -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.exported import ExportedModel
+from models.onnx_file import write_graph
 from models.systems.gated_fusion import Encoder, GatedFusion
 from service.contract.tensors import (
     ENCODE_INPUTS,
@@ -23,7 +23,6 @@ from service.contract.tensors import (
 )  # fmt: skip
 from service.normalizers.text import VOCABULARY
 
-OPSET = 20
 TOLERANCE = 1e-4  # relative to the larger of 1 and the value
 
 
@@ -67,33 +66,13 @@ class FuseGraph(nn.Module):
 
 
 def export_graphs(model: GatedFusion, folder: Path) -> None:
-    """Write `encode.onnx` and `fuse.onnx` with free batch dimensions.
-
-    The networks have data-independent control flow, so one trace serves every size.
-    """
+    """Write `encode.onnx` and `fuse.onnx` with free batch dimensions."""
     model = model.eval()
-    modules = {"encode": EncodeGraph(model.encoder), "fuse": FuseGraph(model)}
-    for name, module in modules.items():
+    for name, module in {"encode": EncodeGraph(model.encoder), "fuse": FuseGraph(model)}.items():
         inputs = random_inputs(name, captures=3, frames=5, rng=np.random.default_rng(0))
-        specs_in, specs_out = GRAPHS[name]
-        free = {"S": torch.export.Dim("S", max=4096), "B": torch.export.Dim("B", max=65536)}
-        shapes = {
-            spec.name: {axis: free[dim] for axis, dim in enumerate(spec.shape) if dim in free} for spec in specs_in
-        }
-        program = torch.onnx.export(
-            module.eval(), tuple(torch.from_numpy(inputs[s.name]) for s in specs_in), dynamo=True, opset_version=OPSET,
-            input_names=[s.name for s in specs_in], output_names=[s.name for s in specs_out], dynamic_shapes=shapes,
-            verbose=False,
-        )  # fmt: skip
-        assert program is not None
-        path = folder / f"{name}.onnx"
-        program.save(path, external_data=False)
-        graph = onnx.load(path)
-        del graph.metadata_props[:]
-        for node in graph.graph.node:
-            del node.metadata_props[:]  # stack traces, with the paths of whoever exported
-            node.doc_string = ""
-        onnx.save(graph, path)
+        specs, results = GRAPHS[name]
+        free = {spec.name: {axis: d for axis, d in enumerate(spec.shape) if d in ("S", "B")} for spec in specs}
+        write_graph(module, inputs, free, [spec.name for spec in results], folder / f"{name}.onnx")
 
 
 def random_inputs(

@@ -30,6 +30,20 @@ def position_loss(error: Tensor, scale_tril: Tensor, huber_m: float = 2.0) -> Te
     return gaussian_nll(error, scale_tril) + 0.25 * huber
 
 
+def squared_mmd(samples: Tensor, bandwidth: float = 1.0) -> Tensor:
+    """Mean over all pairs of `samples` `[E, N, dim]` of the squared maximum mean discrepancy, biased estimate, `[]`.
+
+    Gaussian kernel `exp(-|x - y|^2 / (2 bandwidth^2))`; 0 where all have the same samples, less than 2 always (Gretton
+    et al. 2012, equation 5).
+    """
+    sets, count, dim = samples.shape
+    gap = torch.cdist(samples.reshape(sets * count, dim), samples.reshape(sets * count, dim))
+    kernel = torch.exp(-(gap**2) / (2 * bandwidth**2)).view(sets, count, sets, count).mean((1, 3))  # [E, E]
+    own = kernel.diagonal()
+    pairs = own.unsqueeze(0) + own.unsqueeze(1) - 2 * kernel
+    return pairs.sum() / max(1, sets * (sets - 1))
+
+
 class UncertaintyWeights(nn.Module):
     """`sum_t L_t / (2 sigma_t^2) + log sigma_t` with a learned `sigma_t` per task (Kendall et al. 2018)."""
 

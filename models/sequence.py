@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class TimeBias(nn.Module):
-    """A bias of each head's attention from the time between two steps, `[B, T, T]` s to `[B, H, T, T]`."""
+    """A bias of each head's attention from the time between two steps, `[B, T, T]` s to `[B, H, T, T]`.
+
+    Positive where the step that is looked at is the earlier one.
+    """
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -13,7 +16,7 @@ class TimeBias(nn.Module):
 
     def forward(self, gap_s: Tensor) -> Tensor:
         """See the class."""
-        features = torch.stack([gap_s, torch.log1p(gap_s)], -1)
+        features = torch.stack([gap_s, torch.sign(gap_s) * torch.log1p(gap_s.abs())], -1)
         out: Tensor = self.net(features).permute(0, 3, 1, 2)
         return out
 

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from models.encoders.csi import CsiEncoder, PolarGuess
 from models.encoders.scene import CameraEncoder, PolarMap, RadarMotionEncoder, Surroundings
+from models.estimates import ESTIMATES, pack_estimates, unpack_estimates
 from models.fusion import ModalityGate, SceneAttention
-from models.heads import PLACE_UNIT_M, GaussianHead
+from models.heads import GaussianHead
+from models.novelty import Novelty
 from models.sequence import CausalAttention, TrajectoryLayer, causal_gaps
 from service.contract.labels import ACTIVITIES, MODALITIES, TASKS
 from service.contract.tensors import EMBEDDING_DIM
@@ -22,7 +24,6 @@ from service.normalizers.text import VOCABULARY
 DIM = 128  # width of a UE's features
 TOKEN_DIM = 64  # width of a camera's tokens
 MAP_DIM = 16  # width of the maps of radar and LiDAR
-_ESTIMATES = 6  # trailing features of the embedding: position 2, Cholesky factor 3, line of sight 1
 
 
 class Encoder(nn.Module):
@@ -46,7 +47,7 @@ class Encoder(nn.Module):
         self.near_lidar = Surroundings(MAP_DIM, DIM)
         self.gate = ModalityGate(DIM, len(MODALITIES))
         self.norm = nn.LayerNorm(DIM)
-        self.features = nn.Sequential(nn.Linear(DIM, EMBEDDING_DIM - _ESTIMATES), nn.Tanh())
+        self.features = nn.Sequential(nn.Linear(DIM, EMBEDDING_DIM - ESTIMATES), nn.Tanh())
         self.position = GaussianHead(DIM)
         self.los = nn.Linear(DIM, 1)
 
@@ -99,21 +100,6 @@ class Encoder(nn.Module):
         return embedding, gate, pack_estimates(coarse, coarse_scale, los)
 
 
-def pack_estimates(mean: Tensor, scale_tril: Tensor, los_logit: Tensor) -> Tensor:
-    """Position `[..., 2]` m, Cholesky factor `[..., 3]` m and logit `[..., 1]` as well-scaled features `[..., 6]`."""
-    l11, l21, l22 = scale_tril.unbind(-1)
-    shape = torch.stack([torch.log(l11), l21 / l11, torch.log(l22)], -1)
-    return torch.cat([mean / PLACE_UNIT_M, shape / 4, los_logit / 8], -1)
-
-
-def unpack_estimates(embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The inverse of `pack_estimates`, from whole embeddings `[..., 128]`."""
-    packed = embedding[..., -_ESTIMATES:]
-    l11 = torch.exp(4 * packed[..., 2])
-    scale = torch.stack([l11, 4 * packed[..., 3] * l11, torch.exp(4 * packed[..., 4])], -1)
-    return PLACE_UNIT_M * packed[..., :2], scale, 8 * packed[..., 5]
-
-
 class Fuser(nn.Module):
     """A trajectory of embeddings to the answers at every step, each from the steps up to it."""
 
@@ -162,31 +148,6 @@ class Fuser(nn.Module):
             "task_logits": self.wanted(meaning),
             "step_weight": weights[0],
         }
-
-
-class Novelty(nn.Module):
-    """Squared Mahalanobis distance, per feature, to the nearest domain of the training embeddings (Lee et al. 2018)."""
-
-    def __init__(self, domains: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(domains, EMBEDDING_DIM))
-        # Until it is fitted, a domain is near to nothing.
-        self.register_buffer("whiten", 1e3 * torch.eye(EMBEDDING_DIM).repeat(domains, 1, 1))
-
-    def fit(self, domain: int, embeddings: Tensor, shrinkage: float = 0.05) -> None:
-        """Mean and shrunk covariance of one domain's embeddings `[N, 128]`."""
-        mean = embeddings.mean(0)
-        covariance = torch.cov((embeddings - mean).T)
-        ridge = covariance.diagonal().mean() * shrinkage * torch.eye(EMBEDDING_DIM)
-        factor = torch.linalg.cholesky((1 - shrinkage) * covariance + ridge)
-        self.mean[domain] = mean
-        self.whiten[domain] = torch.linalg.inv(factor)
-
-    def forward(self, embedding: Tensor) -> Tensor:
-        """Embeddings `[B, 128]` to scores `[B]`, about 1 for what looks like training data."""
-        away = embedding.unsqueeze(1) - self.mean  # [B, domains, 128]
-        white = (self.whiten @ away.unsqueeze(-1)).squeeze(-1)
-        return (white**2).mean(-1).amin(-1)
 
 
 class GatedFusion(nn.Module):

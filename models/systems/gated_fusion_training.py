@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from models.data.batches import Batch
+from models.estimates import unpack_estimates
 from models.losses import UncertaintyWeights, position_loss
-from models.systems.gated_fusion import GatedFusion, unpack_estimates
+from models.systems.gated_fusion import GatedFusion
 from service.contract.labels import TASKS
 
 _FRAME_SHARE = 0.5  # weight of a single frame's estimates, fused and radio alone, beside the trajectory's

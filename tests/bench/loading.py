@@ -22,8 +22,8 @@ from models.data.shards import ShardSet
 from models.data.splits import part
 from models.data.trajectories import spatial, temporal
 from models.systems.gated_fusion import GatedFusion
+from models.systems.gated_fusion_run import Config
 from models.systems.gated_fusion_training import GatedFusionObjective
-from models.train import Config
 from service.contract.labels import MODALITIES
 
 BATCH = 256  # frames

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from models.losses import UncertaintyWeights, gaussian_nll, position_loss, squared_mahalanobis
+from models.losses import UncertaintyWeights, gaussian_nll, position_loss, squared_mahalanobis, squared_mmd
 
 
 def _errors_and_factors(count: int = 200) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,3 +72,24 @@ def test_task_that_a_batch_does_not_have_keeps_its_weight() -> None:
     weights = UncertaintyWeights(("a", "b"))
     weights({"a": torch.tensor(1.0)}).backward()
     assert weights.log_sigma["b"].grad is None
+
+
+def test_squared_mmd_is_that_of_the_definition() -> None:
+    samples = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def kernel(a: int, b: int) -> float:
+        gaps = [float((x - y) @ (x - y)) for x in samples[a] for y in samples[b]]
+        return sum(math.exp(-gap / (2 * 2.0**2)) for gap in gaps) / len(gaps)
+
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    expected = sum(kernel(a, a) + kernel(b, b) - 2 * kernel(a, b) for a, b in pairs) / len(pairs)
+    assert squared_mmd(samples, bandwidth=2.0).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_squared_mmd_is_zero_for_the_same_samples_and_grows_as_they_part() -> None:
+    same = torch.randn(1, 20, 4, generator=torch.Generator().manual_seed(0)).expand(2, -1, -1)
+    shift = torch.tensor([[[0.0]], [[1.0]]])
+    values = [squared_mmd(same + far * shift).item() for far in (0.0, 0.5, 1.0, 100.0)]
+    assert values[0] == pytest.approx(0, abs=1e-6)
+    assert values == sorted(values)
+    assert values[-1] < 2

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from models.data.raytraced_set import RayTracedSet
-from models.train import Config, fit, main
+from models.systems.gated_fusion_run import Config, fit
+from models.train import main
 from tests.models.data.fake_set import fake_set
 from tests.models.toy import recording, scene_set
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.estimates import pack_estimates, unpack_estimates
 from models.graphs import random_inputs
-from models.systems.gated_fusion import Encoder, Fuser, GatedFusion, Novelty, pack_estimates, unpack_estimates
+from models.novelty import Novelty
+from models.systems.gated_fusion import Encoder, Fuser, GatedFusion
 from service.contract.labels import MODALITIES
 from service.contract.tensors import TRAJECTORY_LEN
 

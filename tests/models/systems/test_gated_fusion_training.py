@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from models.data import instructions
 from models.data.batches import Batch, radar_batch, radio_inputs, scene_windows
-from models.systems.gated_fusion import GatedFusion, pack_estimates
+from models.estimates import pack_estimates
+from models.systems.gated_fusion import GatedFusion
 from models.systems.gated_fusion_training import GatedFusionObjective
 from service.contract.labels import MODALITIES
 from tests.models.toy import recording, scene_set
