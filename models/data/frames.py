@@ -92,6 +92,12 @@ class Frames:
         shared = ("sites", "bands", "shards")
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in shared})
 
+    def at_bands(self, numbers: Sequence[int]) -> Frames:
+        """The same frames at some of their bands."""
+        per_band = ("aoa", "distance_m", "gain_dbm", "csi_scale")
+        columns = {name: getattr(self, name)[:, list(numbers)] for name in per_band}
+        return replace(self, bands=tuple(self.bands[number] for number in numbers), **columns)
+
     def csi(self, rows: NDArray[np.integer]) -> NDArray[np.complex64]:
         """The stored measurements of `rows` `[N]`, complex64 `[N, B, 32, 64]` in sqrt(mW)."""
         index = [band_index(band.name) for band in self.bands]

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.data.planes import make
+from models.data.radio_batches import Radio
+from models.data.raytraced.bands import BANDS
 from models.systems.gated_fusion import GatedFusion
+from models.systems.scadf_run import load
 from service.contract.labels import MODALITIES
 from tests.models.data.fake_set import Size, fake_set
 from tests.models.radhar_files import write_original
@@ -23,6 +27,24 @@ def model() -> GatedFusion:
     """Freshly initialised weights, in evaluation mode. Tests must not change them."""
     torch.manual_seed(7)
     return GatedFusion().eval()
+
+
+@pytest.fixture(scope="session")
+def radio_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fake set of two sites, with its planes. Tests must not change it."""
+    folder = tmp_path_factory.mktemp("radio") / "set"
+    shards = fake_set(folder, ("toy", "toy-east"), {"train": 3, "val": 1, "test": 2}, Size(snapshots=8, ues=3))
+    make(shards, [(site, e) for site in ("toy", "toy-east") for e in shards.episodes(site)], workers=1, quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def radio(radio_folder: Path) -> dict[str, Radio]:
+    """The parts of that set at all bands. Tests must not change them."""
+    names = tuple(band.name for band in BANDS)
+    return {
+        part: load(radio_folder, "held-out-trajectories", part, names, quiet=True) for part in ("train", "val", "test")
+    }
 
 
 @pytest.fixture(scope="session")
