@@ -17,12 +17,12 @@ DRIFT_CHECKS := \
 	"$(BIN)/python -m deploy.grafana.generate --check" \
 	"$(BIN)/python -m service.metrics.table --check"
 
-.PHONY: help demo serve test test-slow check lint format data raytrace lock clean
+.PHONY: help demo serve test test-slow check lint format data tables raytrace lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.serve ## start the service, replay the shipped sample, print a table, draw demo-out/error-map.png, stop
+demo: $(VENV)/.serve ## start the service, replay the shipped samples, print a table, draw maps into demo-out, stop
 	@$(BIN)/cellsense demo
 
 serve: $(VENV)/.serve ## leave the service running on port 8000
@@ -50,6 +50,10 @@ format: $(VENV)/.dev ## rewrite the code as the linter wants it
 
 data: $(VENV)/.raytrace ## build the ray-traced data set in data/full on all cores (hours); goes on where it was stopped
 	$(BIN)/python -m models.data.build
+
+tables: $(VENV)/.raytrace ## train every row of the table of SCADF-MoE on all cores (hours), evaluate, print; goes on
+	$(BIN)/python -m models.radio.train_rows
+	$(BIN)/python -m models.radio.table
 
 raytrace: $(VENV)/.raytrace ## add the ray tracer to .venv
 
