@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from service import cli
+from service.demo.recording import read_recording, shipped_samples
 from service.settings import Settings
 from tests.docker.recipe import read_stages
 from tests.docker.test_dockerfiles import VERSION
@@ -166,7 +167,7 @@ def test_controller_asks_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == {"files": [], "url": "http://service:8000"}
 
 
-def test_controller_makes_every_site_and_the_labels_move_within_a_minute(tmp_path: Path) -> None:
+def test_controller_makes_every_site_of_a_sample_and_its_labels_move_within_a_minute(tmp_path: Path) -> None:
     with serving(tmp_path / "service.log") as gateway:
         gateway.wait_for("/readyz", 200)
         command = [gateway.url if part == "http://service:8000" else part for part in SERVICES["controller"]["command"]]
@@ -175,7 +176,14 @@ def test_controller_makes_every_site_and_the_labels_move_within_a_minute(tmp_pat
                 [sys.executable, "-m", "service.cli", *command], stdout=log, stderr=log, env=dict(os.environ)
             )
         try:
-            sites = httpx.get(f"{gateway.url}/v1/sites").json()["sites"]
+            sampled = {
+                frame["site"]
+                for path in shipped_samples(Settings().models)
+                for exchange in read_recording(path)
+                for frame in exchange.request["frames"]
+            }
+            sites = [s for s in httpx.get(f"{gateway.url}/v1/sites").json()["sites"] if s["name"] in sampled]
+            assert len(sites) == len(sampled)
             wanted = {(COUNTED[task], site["name"]) for site in sites for task in ("frames", *site["tasks"])}
             give_up_at = time.monotonic() + MOVING_S
             moved: set[tuple[str, str]] = set()
