@@ -37,6 +37,7 @@ class Model:
         self.engine = engine
         self.manifest = engine.manifest
         self.contract = engine.manifest.tensors
+        self.site_numbers = {site.name: row for row, site in enumerate(engine.manifest.sites)}
         self.fingerprint = _fingerprint(engine)
         batcher = partial(_batcher, engine, settings, metrics, stages)
         self._encode: Batcher[Inputs, Outputs] = batcher("encode", encode_many, encode_rows)

@@ -116,5 +116,5 @@ def _inputs(
     model: Model, frames: Sequence[SensingFrame], sites: Sequence[Site], scenes: Mapping[int, PreparedScene]
 ) -> Inputs:
     if model.contract is RADIO:
-        return radio_inputs(frames, sites, {site.name: row for row, site in enumerate(model.manifest.sites)})
+        return radio_inputs(frames, sites, model.site_numbers)
     return encode_inputs(frames, sites, scenes)

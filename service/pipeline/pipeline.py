@@ -73,6 +73,7 @@ class Pipeline:
         """
         served = {id(engine): Model(engine, settings, metrics, stages) for engine in engines.values()}
         self._models = {name: served[id(engine)] for name, engine in engines.items()}
+        self._contracts = {name: model.contract for name, model in self._models.items()}
         self._sites = {name: _site(model.manifest, name) for name, model in self._models.items()}
         self._buffer, self._settings, self._now_s = buffer, settings, now_s
         self._metrics, self._stages = metrics, stages
@@ -121,8 +122,7 @@ class Pipeline:
             NotReady, ShuttingDown: nothing can be answered now.
         """
         self.require_available()
-        contracts = {name: model.contract for name, model in self._models.items()}
-        errors = check_batch(batch, self._sites, contracts, self._now_s(), self._settings.future_tolerance_s)
+        errors = check_batch(batch, self._sites, self._contracts, self._now_s(), self._settings.future_tolerance_s)
         outcomes: Outcomes = {index: error for index, error in enumerate(errors) if error is not None}
         try:
             async with asyncio.timeout(deadline_s - time.monotonic()):
