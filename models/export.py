@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from models.card import write_card
 from models.compare import load_run
 from models.data import raytraced_set
 from models.data.measured import radhar
+from models.data.provenance import commit
 from models.data.raytraced_set import RayTracedSet
 from models.data.shards import ShardSet
 from models.evaluation import Data, fit_calibration, fit_novelty, measure
@@ -30,7 +30,7 @@ from models.onnx_file import OPSET
 from models.predict import predict_scene, predict_windows
 from service.contract.labels import MODALITIES
 from service.contract.manifest import Calibration, Manifest, contract_fingerprint
-from service.contract.tensors import GRAPHS
+from service.contract.tensors import GRAPHS, MULTIMODAL
 
 VERSION = "0.1.0"
 SAMPLE_EPISODES = 2  # the first of the test part, not chosen by how well they go
@@ -105,10 +105,8 @@ def _export(args: argparse.Namespace, folder: Path) -> str | None:
         calibration=calibration,
         metrics=metrics,
         training_data=_training_data(shards, site.name, args.band, bool(people)),
-        commit=_commit(),
-        graphs={
-            n: {"inputs": [s.to_json() for s in i], "outputs": [s.to_json() for s in o]} for n, (i, o) in GRAPHS.items()
-        },
+        commit=str(commit()["commit"] or "unknown"),
+        graphs=dict(MULTIMODAL.to_json()),
     ).save(folder)
     write_map(shards.ground(site.name), folder / "map.npz")
     return None
@@ -124,11 +122,6 @@ def _training_data(shards: ShardSet, site: str, band: str, people: bool) -> tupl
     if not people:
         return (street,)
     return street, {"name": "RadHAR (subset of 186 files)", "licence": radhar.LICENCE, "source": radhar.SOURCE}
-
-
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

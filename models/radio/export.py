@@ -124,13 +124,10 @@ def publish(
         carriers=carriers,
         metrics=metrics | more,
         training_data=(_training_data(shards, train),),
-        commit=str(commit()["commit"]),
+        commit=str(commit()["commit"] or "unknown"),
         precision=precision,
         contract=RADIO.name,
-        graphs={
-            n: {"inputs": [s.to_json() for s in i], "outputs": [s.to_json() for s in o]}
-            for n, (i, o) in RADIO.graphs.items()
-        },
+        graphs=dict(RADIO.to_json()),
     ).save(folder)
 
 

@@ -18,10 +18,7 @@ NORMALIZER_VERSION = 1  # raise it whenever any normalizer gives other numbers f
 def contract_fingerprint(contract: Contract = MULTIMODAL) -> str:
     """SHA-256 (first 16 hex digits) of everything that a graph and the service must agree on."""
     agreed = {
-        "graphs": {
-            name: {"inputs": [s.to_json() for s in ins], "outputs": [s.to_json() for s in outs]}
-            for name, (ins, outs) in contract.graphs.items()
-        },
+        "graphs": contract.to_json(),
         "modalities": MODALITIES,
         "scene_modalities": SCENE_MODALITIES,
         "tasks": TASKS,

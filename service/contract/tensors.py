@@ -146,6 +146,13 @@ class Contract:
     graphs: Graphs
     steps: int
 
+    def to_json(self) -> dict[str, dict[str, list[dict[str, object]]]]:
+        """Inputs and outputs of each graph, JSON-ready."""
+        return {
+            name: {"inputs": [spec.to_json() for spec in inputs], "outputs": [spec.to_json() for spec in outputs]}
+            for name, (inputs, outputs) in self.graphs.items()
+        }
+
 
 MULTIMODAL = Contract("multimodal", GRAPHS, TRAJECTORY_LEN)
 RADIO = Contract("radio", RADIO_GRAPHS, RADIO_STEPS)
