@@ -6,19 +6,17 @@ that batch-mates do not mix.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from service.contract.manifest import Manifest
 from service.contract.tensors import EMBEDDING_DIM, RADIO_ENCODE_INPUTS, RADIO_FUSE_INPUTS, RADIO_STEPS
+from service.engine.fake import FakeEngine
 from service.engine.protocol import Inputs, Outputs
 from service.engine.tensor_checks import free_sizes
 
 DISTANCE, GAIN, CSI, CARRIER, SITE = range(5)  # columns of the embedding; the rest is the aoa profile, then 0
 
 
-class FakeRadioEngine:
+class FakeRadioEngine(FakeEngine):
     """See `service.engine.protocol.Engine`.
 
     Encoding: the embedding holds the measured distance, the gain, the mean of csi, the carrier and the site of its
@@ -28,20 +26,6 @@ class FakeRadioEngine:
     and `centroid` are the mean over the steps that are present, `los_logit` is the newest gain, `ood_score` the newest
     mean square. Covariances are those of (1, 0, 1), the centroid's of (0.5, 0, 0.5).
     """
-
-    providers: tuple[str, ...] = ("Fake",)
-    sessions = 1
-
-    def __init__(self, manifest: Manifest, before: Callable[[str], None] = lambda graph: None) -> None:
-        """Answer for the manifest's sites.
-
-        Args:
-            manifest: what a real artifact would come with.
-            before: called with `"encode"` or `"fuse"` before each call; may block or raise to cause a fault.
-        """
-        self.manifest = manifest
-        self.name = manifest.name
-        self._before = before
 
     def encode(self, inputs: Inputs) -> Outputs:
         """Embeddings and router weights of B frames. Raises `EngineFailure`."""
@@ -81,6 +65,3 @@ class FakeRadioEngine:
             "centroid": mean,
             "centroid_scale_tril": np.tile(factor / 2, (frames, 1)),
         }
-
-    def warm_up(self) -> None:
-        """Nothing to do."""
