@@ -1,0 +1,258 @@
+"""Bodies of the Open Inference Protocol's infer call, with the binary tensor data extension.
+
+A body is a JSON document and, where the header `Inference-Header-Content-Length` says how long that is, after it the
+bytes of the binary tensors, one after the other in the order of the document. Binary tensors become views of the body:
+no byte is copied.
+
+Source: KServe Open Inference Protocol v2, "inference request" and "inference response"; Triton's binary tensor data
+extension, "extension_binary_data".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from service.contract.tensors import TensorSpec
+from service.errors import InvalidInput, MalformedBody
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+DATATYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    **{f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
+}
+_NAMES = {dtype: name for name, dtype in DATATYPES.items()}
+
+Tensor = NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """What was asked.
+
+    Attributes:
+        id: given back with the answer, "" for none.
+        inputs: tensors by name.
+        outputs: which to answer, and whether in binary; None: all, by `binary_outputs`.
+        binary_outputs: whether outputs that do not say themselves are answered in binary.
+    """
+
+    id: str
+    inputs: dict[str, Tensor]
+    outputs: dict[str, bool] | None
+    binary_outputs: bool
+
+
+def datatype(dtype: str) -> str:
+    """OIP's name of a NumPy dtype."""
+    return _NAMES[np.dtype(dtype)]
+
+
+def read_request(
+    body: bytes | bytearray | memoryview, header_length: str | None, specs: Sequence[TensorSpec]
+) -> InferRequest:
+    """Parse a body.
+
+    Args:
+        body: all of it.
+        header_length: the value of `HEADER_LENGTH`, None where the body is JSON alone. At 0 the body is the data of the
+            only input.
+        specs: inputs of the model.
+
+    Raises:
+        MalformedBody: not JSON, or a header length that does not fit.
+        InvalidInput: a tensor is missing, unknown, of another datatype or shape, or its bytes do not add up.
+    """
+    view = memoryview(body)
+    size = _header_size(header_length, len(view))
+    if size == 0 and header_length is not None:
+        return InferRequest("", {specs[0].name: _raw(view, specs)}, None, binary_outputs=True)
+    document = _document(view[:size])
+    entries = _entries(document, "inputs")
+    by_name = {spec.name: spec for spec in specs}
+    inputs: dict[str, Tensor] = {}
+    rest = view[size:]
+    for number, entry in enumerate(entries):
+        field = f"inputs[{number}]"
+        spec = _spec(entry, field, by_name, inputs)
+        shape = _shape(entry, field, spec)
+        _check_datatype(entry, field, spec)
+        binary = _parameters(entry, field).get("binary_data_size")
+        if binary is None:
+            inputs[spec.name] = _from_json(entry, field, spec, shape)
+        else:
+            inputs[spec.name], rest = _from_bytes(binary, f"{field}.parameters.binary_data_size", rest, spec, shape)
+    if len(rest):
+        raise InvalidInput("body", "binary tensors that add up to its length", f"{len(rest)} bytes after the last one")
+    if missing := [name for name in by_name if name not in inputs]:
+        raise InvalidInput("inputs", f"the tensors {', '.join(by_name)}", f"none named {', '.join(missing)}")
+    parameters = _parameters(document, "")
+    identity = document.get("id", "")
+    if not isinstance(identity, str):
+        raise InvalidInput("id", "a text", type(identity).__name__)
+    wanted = parameters.get("binary_data_output", False) is True
+    return InferRequest(identity, inputs, _outputs(document, wanted), wanted)
+
+
+def write_response(
+    request: InferRequest, outputs: Mapping[str, Tensor], model: str, version: str
+) -> tuple[list[bytes | memoryview], int | None]:
+    """The body of an answer in parts, and the value of `HEADER_LENGTH` where it has binary tensors.
+
+    Raises:
+        InvalidInput: an output was asked for that the model does not have.
+    """
+    wanted = dict.fromkeys(outputs, request.binary_outputs) if request.outputs is None else request.outputs
+    entries: list[dict[str, Any]] = []
+    parts: list[bytes | memoryview] = []
+    for name, binary in wanted.items():
+        if name not in outputs:
+            raise InvalidInput("outputs", f"some of {', '.join(outputs)}", repr(name[:64]))
+        array = np.ascontiguousarray(outputs[name])
+        entry: dict[str, Any] = {"name": name, "datatype": datatype(array.dtype.str), "shape": list(array.shape)}
+        if binary:
+            entry["parameters"] = {"binary_data_size": array.nbytes}
+            parts.append(array.data.cast("B") if array.size else b"")
+        else:
+            entry["data"] = array.ravel()
+        entries.append(entry)
+    document: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": entries}
+    if request.id:
+        document["id"] = request.id
+    header = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return [header, *parts], len(header) if parts else None
+
+
+def _header_size(header_length: str | None, body: int) -> int:
+    if header_length is None:
+        return body
+    if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > body:
+        raise MalformedBody(HEADER_LENGTH, f"at most the {body} bytes of the body", header_length[:32])
+    return int(header_length)
+
+
+def _document(header: memoryview) -> dict[str, Any]:
+    try:
+        document = orjson.loads(header)
+    except orjson.JSONDecodeError as error:
+        raise MalformedBody("body", f"JSON in its first {len(header)} bytes", str(error)) from error
+    if not isinstance(document, dict):
+        raise InvalidInput("body", "a JSON object", type(document).__name__)
+    return document
+
+
+def _entries(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    entries = document.get(name)
+    if not isinstance(entries, list) or not entries:
+        raise InvalidInput(name, "a list of tensors", "none" if entries in (None, []) else type(entries).__name__)
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise InvalidInput(f"{name}[{number}]", "an object", type(entry).__name__)
+    return entries
+
+
+def _parameters(entry: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    parameters = entry.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise InvalidInput(f"{field}.parameters".lstrip("."), "an object", type(parameters).__name__)
+    if "shared_memory_region" in parameters:
+        raise InvalidInput(f"{field}.parameters".lstrip("."), "no shared memory, which is not offered", "a region")
+    return parameters
+
+
+def _spec(
+    entry: Mapping[str, Any], field: str, known: Mapping[str, TensorSpec], seen: Mapping[str, Tensor]
+) -> TensorSpec:
+    name = entry.get("name")
+    if not isinstance(name, str) or name not in known:
+        raise InvalidInput(f"{field}.name", f"one of {', '.join(known)}", repr(name)[:64])
+    if name in seen:
+        raise InvalidInput(f"{field}.name", "each input once", f"{name} again")
+    return known[name]
+
+
+def _shape(entry: Mapping[str, Any], field: str, spec: TensorSpec) -> tuple[int, ...]:
+    shape: Any = entry.get("shape")
+    sizes = isinstance(shape, list) and all(type(size) is int and size >= 1 for size in shape)
+    fits = sizes and len(shape) == len(spec.shape) and all(
+        isinstance(dim, str) or dim == size for dim, size in zip(spec.shape, shape, strict=True)
+    )  # fmt: skip
+    if not fits:
+        expected = [-1 if isinstance(dim, str) else dim for dim in spec.shape]
+        got = repr(shape)[:64]
+        raise InvalidInput(f"{field}.shape", f"{expected} of {spec.name}, -1 being any size of 1 or more", got)
+    return tuple(shape)
+
+
+def _check_datatype(entry: Mapping[str, Any], field: str, spec: TensorSpec) -> None:
+    expected, got = datatype(spec.dtype), entry.get("datatype")
+    if got != expected:
+        raise InvalidInput(f"{field}.datatype", f"{expected} of {spec.name}", repr(got)[:64])
+
+
+def _from_json(entry: Mapping[str, Any], field: str, spec: TensorSpec, shape: tuple[int, ...]) -> Tensor:
+    try:
+        array = np.asarray(entry.get("data", None), np.float64 if spec.dtype.startswith("float") else None)
+        if array.dtype.kind not in "biuf" or (array.dtype.kind == "f") != spec.dtype.startswith("float"):
+            raise ValueError(f"numbers of type {array.dtype}")
+        with np.errstate(over="raise"):
+            converted = array.astype(spec.dtype, casting="unsafe")
+        if converted.dtype.kind in "iu" and not np.array_equal(converted, array):
+            raise ValueError("a number out of its range")
+    except (ValueError, TypeError, FloatingPointError, OverflowError) as error:
+        expected = f"numbers of {datatype(spec.dtype)}, flat or nested"
+        raise InvalidInput(f"{field}.data", expected, str(error)[:64]) from error
+    if array.size != (count := math.prod(shape)):
+        raise InvalidInput(f"{field}.data", f"{count} numbers, as its shape {list(shape)} says", str(array.size))
+    return converted.reshape(shape)
+
+
+def _from_bytes(
+    said: object, field: str, rest: memoryview, spec: TensorSpec, shape: tuple[int, ...]
+) -> tuple[Tensor, memoryview]:
+    dtype = DATATYPES[datatype(spec.dtype)]
+    needed = math.prod(shape) * dtype.itemsize
+    if said != needed or type(said) is not int:
+        raise InvalidInput(field, f"{needed} bytes for {list(shape)} of {datatype(spec.dtype)}", repr(said)[:64])
+    if needed > len(rest):
+        raise InvalidInput(field, f"at most the {len(rest)} bytes that are left of the body", str(said))
+    return np.frombuffer(rest[:needed], dtype).reshape(shape), rest[needed:]
+
+
+def _raw(view: memoryview, specs: Sequence[TensorSpec]) -> Tensor:
+    """The data of the only input, whose one free size follows from the length."""
+    free = [dim for spec in specs for dim in spec.shape if isinstance(dim, str)]
+    if len(specs) != 1 or len(free) > 1:
+        reason = f"only a model with one input and one free size can do without (this has {len(specs)})"
+        raise MalformedBody(HEADER_LENGTH, f"more than 0, for {reason}", "0")
+    (spec,) = specs
+    dtype = DATATYPES[datatype(spec.dtype)]
+    row = math.prod(dim for dim in spec.shape if isinstance(dim, int)) * dtype.itemsize
+    rows, over = divmod(len(view), row)
+    if over or not rows or (not free and rows != 1):
+        raise InvalidInput("body", f"a multiple of the {row} bytes of a row of {spec.name}", f"{len(view)} bytes")
+    return np.frombuffer(view, dtype).reshape([rows if isinstance(dim, str) else dim for dim in spec.shape])
+
+
+def _outputs(document: Mapping[str, Any], default: bool) -> dict[str, bool] | None:
+    if "outputs" not in document:
+        return None
+    wanted = {}
+    for number, entry in enumerate(_entries(document, "outputs")):
+        field = f"outputs[{number}]"
+        name = entry.get("name")
+        if not isinstance(name, str):
+            raise InvalidInput(f"{field}.name", "the name of an output", repr(name)[:64])
+        parameters = _parameters(entry, field)
+        if "classification" in parameters:
+            raise InvalidInput(f"{field}.parameters", "no classification, which is not offered", "one")
+        wanted[name] = parameters.get("binary_data", default) is True
+    return wanted
