@@ -159,11 +159,9 @@ def test_bytes_that_belong_to_no_tensor_are_refused() -> None:
 
 
 def test_missing_input_is_named() -> None:
-    with pytest.raises(
-        InvalidInput, match=r"^inputs: expected the tensors image, weight, index, got none named index$"
-    ):
-        document = orjson.loads(_json())
-        read_request(orjson.dumps({"inputs": document["inputs"][:2]}), None, SPECS)
+    lacking = orjson.dumps({"inputs": orjson.loads(_json())["inputs"][:2]})
+    with pytest.raises(InvalidInput, match=r"^inputs: expected the tensors .*, got none named index$"):
+        read_request(lacking, None, SPECS)
 
 
 def test_output_that_there_is_not_is_named() -> None:
