@@ -42,10 +42,10 @@ class Settings(BaseSettings):
 
     provider: Literal["cpu", "cuda"] = "cpu"
     """Where inference runs. A provider that cannot be had is an error, never a silent fall to the CPU."""
-    sessions: int = Field(default=1, ge=1)
-    """Batches of one model that may run at the same time."""
+    sessions: int | None = Field(default=None, ge=1)
+    """Runs of one model at the same time. Without this and their threads: what runs fastest, found at start."""
     intra_op_threads: int | None = Field(default=None, ge=1)
-    """Threads within one inference; by default the cores of the container, shared by processes and sessions."""
+    """Threads within one run; by default the cores of the container, shared by processes and sessions."""
     threads: int | None = Field(default=None, ge=1)
     """Threads that parse requests, and as many that normalise them; by default the cores of the container."""
 
@@ -62,8 +62,8 @@ class Settings(BaseSettings):
     max_camera_side_px: int = Field(default=8192, ge=1)
     """Most pixels on a side of a camera frame."""
 
-    max_run_rows: int = Field(default=64, ge=1)
-    """Most frames in one run of a model: requests are batched up to it."""
+    max_run_rows: int | None = Field(default=None, ge=1)
+    """Most frames in one run of a model: requests are batched up to it; by default found out at start."""
     max_queue_rows: int = Field(default=1024, ge=1)
     """Most frames that wait for a model; requests beyond that are turned away with 503."""
     deadline_s: float = Field(default=5.0, gt=0)

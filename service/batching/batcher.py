@@ -1,8 +1,9 @@
 """A dynamic batcher that stays correct on the unhappy path.
 
 A batch leaves as soon as a worker is free: nobody waits for a batch to fill. While all workers are busy the queue
-grows, and the next batch takes as much of it as fits, so batches grow with the load and shrink with it. Jobs leave in
-the order in which they came. There is no worker task that could die: arrivals and completions do the dispatching.
+grows, and the next batch takes as much of it as fits, so batches grow with the load and shrink with it. The job with
+the nearest deadline leaves first; among equals, the one that came first. There is no worker task that could die:
+arrivals and completions do the dispatching.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from heapq import heappop, heappush
+from itertools import count
 from typing import Generic, TypeVar
 
 from service.errors import DeadlineExceeded, EngineFailure, Overloaded, ShuttingDown
@@ -23,6 +25,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 FIRST_RETRY_S = 1.0  # advice to shed callers before any batch has been timed
+MAX_THREADS = 256  # of a batcher; they start as they are needed, and `workers` bounds how many are
 SMOOTHING = 0.2  # weight of the newest batch in the running mean of the time per row
 
 
@@ -53,7 +56,6 @@ class Batcher(Generic[Job, Result]):
         workers: int = 1,
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[int, float, float], None] | None = None,
-        observe_job: Callable[[float, float, float], None] | None = None,
         observe_queue: Callable[[int], None] | None = None,
     ) -> None:
         """Make a batcher; its threads start with the first job.
@@ -66,8 +68,6 @@ class Batcher(Generic[Job, Result]):
             workers: batches that run at the same time.
             clock: seconds, monotonic; the time axis of deadlines.
             observe: called after each batch with its rows, the longest time in the queue and the run time in seconds.
-            observe_job: called after each job, in the context of who submitted it, with the times on `clock` at which
-                it was queued, started and answered.
             observe_queue: called with the change whenever rows join or leave the queue.
         """
         self._run = run
@@ -77,12 +77,15 @@ class Batcher(Generic[Job, Result]):
         self._workers = workers
         self._clock = clock
         self._observe = observe
-        self._observe_job = observe_job
         self._observe_queue = observe_queue
-        self._waiting: OrderedDict[_Entry[Job, Result], None] = OrderedDict()
+        self._waiting: set[_Entry[Job, Result]] = set()
+        self._urgent: list[
+            tuple[float, int, _Entry[Job, Result]]
+        ] = []  # a heap; those that do not wait are passed over
+        self._number = count()
         self._queued_rows = 0
         self._running: dict[asyncio.Task[None], list[_Entry[Job, Result]]] = {}
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="batch")
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="batch")
         self._seconds_per_row: float | None = None
         self._closed = False
 
@@ -91,62 +94,90 @@ class Batcher(Generic[Job, Result]):
         """Rows that wait for a worker; those being run are not counted."""
         return self._queued_rows
 
-    async def submit(self, job: Job, deadline_s: float | None = None) -> Result:
-        """Answer one job, in a batch with others.
+    def configure(self, max_rows: int, workers: int) -> None:
+        """Set the most rows of a batch and the batches at the same time, from the next batch on."""
+        self._max_rows, self._workers = max_rows, workers
+
+    async def submit(
+        self,
+        job: Job,
+        deadline_s: float | None = None,
+        observe: Callable[[float, float, float], None] | None = None,
+    ) -> Result:
+        """Answer one job, in a batch with others. See `submit_all`."""
+        return (await self.submit_all([job], deadline_s, observe))[0]
+
+    async def submit_all(
+        self,
+        jobs: Sequence[Job],
+        deadline_s: float | None = None,
+        observe: Callable[[float, float, float], None] | None = None,
+    ) -> list[Result]:
+        """Answer several jobs of one caller, each in a batch with others, or fail as a whole.
 
         A caller that is cancelled leaves the queue at once and its batch-mates alone.
 
         Args:
-            job: what `run` takes.
+            jobs: what `run` takes, one or more.
             deadline_s: point in time on the batcher's clock after which the answer is of no use.
+            observe: called with the times on the clock at which the jobs were queued, the first of them was started
+                and the last was answered, once they all are.
 
         Raises:
             Overloaded: the queue is full.
             DeadlineExceeded: the deadline passed, in the queue or during the run.
             EngineFailure: `run` raised, from its exception, or returned another number of results.
-            ShuttingDown: the batcher is closed, or was while the job waited.
+            ShuttingDown: the batcher is closed, or was while a job waited.
         """
         now_s = self._clock()
-        entry = self._admit(job, now_s, deadline_s)
+        entries = self._admit(jobs, now_s, deadline_s)
         try:
             async with asyncio.timeout(None if deadline_s is None else deadline_s - now_s):
-                result = await entry.answer
+                results = [await entry.answer for entry in entries]
         except TimeoutError:
             raise _too_late(self._clock() - now_s) from None
         finally:
-            self._forget(entry)
-        if self._observe_job is not None:
-            self._observe_job(entry.queued_at_s, entry.started_at_s, entry.ended_at_s)
-        return result
+            for entry in entries:
+                self._forget(entry)
+                if not entry.answer.cancel() and not entry.answer.cancelled():
+                    entry.answer.exception()  # has been seen: nobody is to be warned of it
+        if observe is not None:
+            observe(now_s, min(entry.started_at_s for entry in entries), max(entry.ended_at_s for entry in entries))
+        return results
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Fail every waiting job with `ShuttingDown`, and running ones too if they take longer than `grace_s`."""
         self._closed = True
         self._fail(list(self._waiting), _shutting_down)
+        self._urgent.clear()
         if running := dict(self._running):
             _, stuck = await asyncio.wait(running, timeout=grace_s)
             for task in stuck:
                 self._fail(running[task], _shutting_down)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _admit(self, job: Job, now_s: float, deadline_s: float | None) -> _Entry[Job, Result]:
+    def _admit(self, jobs: Sequence[Job], now_s: float, deadline_s: float | None) -> list[_Entry[Job, Result]]:
         if self._closed:
             raise _shutting_down()
         if deadline_s is not None and deadline_s <= now_s:
             raise _too_late(0.0)
-        rows = self._rows(job)
-        if rows < 1:
-            raise ValueError(f"rows: expected at least 1 row in a job, got {rows}")
-        # A job larger than the whole queue could never enter a queue that is not empty, so it may enter an empty one.
-        if self._waiting and self._queued_rows + rows > self._max_queue_rows:
-            full = f"{self._queued_rows} rows wait and {rows} more would pass the limit of {self._max_queue_rows}"
+        sizes = [self._rows(job) for job in jobs]
+        if not sizes or min(sizes) < 1:
+            raise ValueError(f"rows: expected one or more jobs of at least 1 row each, got {sizes}")
+        # Jobs larger than the whole queue could never enter a queue that is not empty, so they may enter an empty one.
+        if self._waiting and self._queued_rows + sum(sizes) > self._max_queue_rows:
+            full = f"{self._queued_rows} rows wait and {sum(sizes)} more would pass the limit of {self._max_queue_rows}"
             raise Overloaded(self._drain_s(), full)
         loop = asyncio.get_running_loop()
-        entry = _Entry[Job, Result](job, rows, now_s, deadline_s, loop.create_future())
-        self._waiting[entry] = None
-        self._count_queue(rows)
+        entries = []
+        for job, rows in zip(jobs, sizes, strict=True):
+            entry = _Entry[Job, Result](job, rows, now_s, deadline_s, loop.create_future())
+            entries.append(entry)
+            self._waiting.add(entry)
+            heappush(self._urgent, (math.inf if deadline_s is None else deadline_s, next(self._number), entry))
+        self._count_queue(sum(sizes))
         loop.call_soon(self._dispatch)  # not at once: jobs that arrive in the same turn of the loop share a batch
-        return entry
+        return entries
 
     def _drain_s(self) -> float:
         """Seconds in which the queue as it stands will have been run."""
@@ -156,7 +187,7 @@ class Batcher(Generic[Job, Result]):
 
     def _forget(self, entry: _Entry[Job, Result]) -> None:
         if entry in self._waiting:
-            del self._waiting[entry]
+            self._waiting.remove(entry)
             self._count_queue(-entry.rows)
 
     def _count_queue(self, change: int) -> None:
@@ -171,17 +202,19 @@ class Batcher(Generic[Job, Result]):
             task.add_done_callback(self._finished)
 
     def _next_batch(self) -> list[_Entry[Job, Result]]:
-        """The oldest entries that fit together, less those that nobody waits for."""
+        """The most urgent entries that fit together, less those that nobody waits for."""
         batch: list[_Entry[Job, Result]] = []
         total = 0
         now_s = self._clock()
-        while self._waiting:
-            entry = next(iter(self._waiting))
+        while self._urgent:
+            entry = self._urgent[0][2]
+            waits = entry in self._waiting and not entry.answer.done()
             expired = entry.deadline_s is not None and entry.deadline_s <= now_s
-            if not entry.answer.done() and not expired and batch and total + entry.rows > self._max_rows:
+            if waits and not expired and batch and total + entry.rows > self._max_rows:
                 break  # it leads the next batch: letting smaller ones overtake could starve it
+            heappop(self._urgent)
             self._forget(entry)
-            if entry.answer.done():
+            if not waits:
                 continue
             if expired:
                 entry.answer.set_exception(_too_late(now_s - entry.queued_at_s))

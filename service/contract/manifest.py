@@ -6,11 +6,12 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from service.contract.labels import ACTIVITIES, MODALITIES, SCENE_MODALITIES, TASKS
 from service.contract.sites import Site
-from service.contract.tensors import CONTRACTS, MULTIMODAL, Contract
+from service.contract.tensors import CONTRACTS, GENERIC, MULTIMODAL, Contract
 
 NORMALIZER_VERSION = 1  # raise it whenever any normalizer gives other numbers for the same input
 
@@ -73,18 +74,20 @@ class Manifest:
     commit: str
     precision: str = "fp32"
     graphs: dict[str, object] = field(default_factory=dict)  # tensor specs, for readers without this code
-    contract: str = MULTIMODAL.name  # a key of `service.contract.tensors.CONTRACTS`
+    contract: str = MULTIMODAL.name  # a key of `service.contract.tensors.CONTRACTS`, or `GENERIC`
     carriers: dict[str, Calibration] = field(default_factory=dict)
 
     def site(self, name: str) -> Site | None:
         """The site of that name, or None."""
         return next((s for s in self.sites if s.name == name), None)
 
-    @property
+    @cached_property
     def tensors(self) -> Contract:
         """What the graphs take and give. Raises `ValueError` where this code does not know the contract."""
+        if self.contract == GENERIC:
+            return Contract.from_json(GENERIC, self.graphs)
         if self.contract not in CONTRACTS:
-            raise ValueError(f"contract: expected one of {', '.join(CONTRACTS)}, got {self.contract!r}")
+            raise ValueError(f"contract: expected one of {', '.join(CONTRACTS)} or {GENERIC}, got {self.contract!r}")
         return CONTRACTS[self.contract]
 
     def calibration_at(self, carrier_hz: float | None) -> Calibration:
@@ -103,6 +106,8 @@ class Manifest:
         path = folder / "manifest.json"
         try:
             data = json.loads(path.read_text())
+            if data.get("contract") == GENERIC:
+                data = {**_NO_SENSING, **data}
             data["sites"] = tuple(Site.from_json(s) for s in data["sites"])
             data["calibration"] = Calibration(**data["calibration"])
             data["carriers"] = {key: Calibration(**value) for key, value in data.get("carriers", {}).items()}
@@ -112,3 +117,15 @@ class Manifest:
             return found
         except (AttributeError, OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: not a manifest of this version: {error}") from error
+
+
+_NO_SENSING: dict[str, object] = {
+    "fingerprint": "",
+    "opset": 0,
+    "sites": [],
+    "calibration": asdict(Calibration({}, 1.0, 1.0, 1.0, {})),
+    "metrics": {},
+    "training_data": [],
+    "commit": "unknown",
+}
+"""What an artifact of the generic contract need not say."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +42,19 @@ class TensorSpec:
     def to_json(self) -> dict[str, object]:
         """The specification as JSON-ready values."""
         return {**asdict(self), "shape": list(self.shape)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
+        """The inverse of `to_json`; name, dtype and shape are enough. Raises `ValueError`."""
+        try:
+            spec = cls(**{"layout": "", "unit": "", **data, "shape": tuple(data["shape"])})
+            known = np.dtype(spec.dtype).name == spec.dtype
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"expected a tensor with name, dtype and shape, got {data!r}") from error
+        sizes = all(isinstance(d, str) or (type(d) is int and d >= 1) for d in spec.shape)
+        if not (known and sizes and isinstance(spec.name, str)):
+            raise ValueError(f"expected the name of a NumPy dtype, and sizes or names of free ones, got {data!r}")
+        return spec
 
 
 EMBEDDING_DIM = 128  # D, length of a frame's embedding in the trajectory buffer
@@ -139,12 +154,12 @@ class Contract:
     """What the graphs of an artifact take and give: a file `<name>.onnx` for each of `graphs`.
 
     Attributes:
-        steps: T, most frames of one UE that are fused into an answer.
+        steps: T, most frames of one UE that are fused into an answer; 0 where the contract knows nothing of frames.
     """
 
     name: str
     graphs: Graphs
-    steps: int
+    steps: int = 0
 
     def to_json(self) -> dict[str, dict[str, list[dict[str, object]]]]:
         """Inputs and outputs of each graph, JSON-ready."""
@@ -153,7 +168,26 @@ class Contract:
             for name, (inputs, outputs) in self.graphs.items()
         }
 
+    @classmethod
+    def from_json(cls, name: str, data: Mapping[str, Any]) -> Contract:
+        """A contract that is all in the manifest of its artifact: the inverse of `to_json`. Raises `ValueError`."""
+        if not data:
+            raise ValueError("graphs: expected the inputs and outputs of one or more graphs, got none")
+        graphs: Graphs = {}
+        for graph, ends in data.items():
+            try:
+                inputs, outputs = (tuple(map(TensorSpec.from_json, ends[end])) for end in ("inputs", "outputs"))
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"graphs.{graph}: expected inputs and outputs: {error}") from error
+            if not inputs or not outputs:
+                raise ValueError(f"graphs.{graph}: expected one or more inputs and outputs, got none")
+            graphs[graph] = (inputs, outputs)
+        return cls(name, graphs)
+
 
 MULTIMODAL = Contract("multimodal", GRAPHS, TRAJECTORY_LEN)
 RADIO = Contract("radio", RADIO_GRAPHS, RADIO_STEPS)
 CONTRACTS: dict[str, Contract] = {contract.name: contract for contract in (MULTIMODAL, RADIO)}
+"""Those that `/v1/sense` is answered by."""
+GENERIC = "generic"
+"""Name of the contract of any other artifact: what its graphs take and give is in its manifest alone."""

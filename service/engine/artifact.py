@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.contract.labels import TASKS
 from service.contract.manifest import Manifest, contract_fingerprint
+from service.contract.tensors import GENERIC
 from service.errors import ArtifactError
 
 
@@ -20,15 +21,21 @@ def read_artifact(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
         manifest = Manifest.load(folder)
     except ValueError as error:
         raise ArtifactError(f"{error}: export the artifact again with this version") from error
+    if manifest.contract == GENERIC:
+        return manifest, _read_graphs(folder, manifest)
     if manifest.fingerprint != (ours := contract_fingerprint(manifest.tensors)):
         raise ArtifactError(
             f"{folder}: expected contract fingerprint {ours}, got {manifest.fingerprint}: this artifact was made for "
             "other tensors, labels or normalizers; export it again with this version, or serve it with its own"
         )
+    _check_sites(folder, manifest)
+    return manifest, _read_graphs(folder, manifest)
+
+
+def _read_graphs(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     if set(manifest.files) != (graphs := set(manifest.tensors.graphs)):
         raise ArtifactError(f"{folder}: expected the graphs {sorted(graphs)}, got {sorted(manifest.files)}")
-    _check_sites(folder, manifest)
-    return manifest, {name: _read_graph(folder / f"{name}.onnx", digest) for name, digest in manifest.files.items()}
+    return {name: _read_graph(folder / f"{name}.onnx", digest) for name, digest in manifest.files.items()}
 
 
 def _read_graph(path: Path, digest: str) -> bytes:

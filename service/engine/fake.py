@@ -12,7 +12,7 @@ import numpy as np
 
 from service.contract.manifest import Manifest
 from service.contract.tensors import EMBEDDING_DIM, ENCODE_INPUTS, FUSE_INPUTS, TRAJECTORY_LEN
-from service.engine.protocol import Inputs, Outputs
+from service.engine.protocol import Inputs, Outputs, Plan
 from service.engine.tensor_checks import check_scene_index, free_sizes
 
 DISTANCE, GAIN, CSI, CAMERA, RADAR, LIDAR = range(6)  # columns of the embedding; the rest is the aoa profile, then 0
@@ -30,7 +30,6 @@ class FakeEngine:
     """
 
     providers: tuple[str, ...] = ("Fake",)
-    sessions = 1
 
     def __init__(self, manifest: Manifest, before: Callable[[str], None] = lambda graph: None) -> None:
         """Answer for the manifest's sites.
@@ -42,6 +41,14 @@ class FakeEngine:
         self.manifest = manifest
         self.name = manifest.name
         self._before = before
+
+    def plan(self, graph: str) -> Plan:
+        """One run at a time."""
+        return Plan()
+
+    def run(self, graph: str, inputs: Inputs) -> Outputs:
+        """Inputs of a graph to its outputs. Raises `EngineFailure`."""
+        return {"encode": self.encode, "fuse": self.fuse}[graph](inputs)
 
     def encode(self, inputs: Inputs) -> Outputs:
         """Embeddings and gates of B frames, which refer to S captures. Raises `EngineFailure`."""
@@ -63,7 +70,7 @@ class FakeEngine:
     def fuse(self, inputs: Inputs) -> Outputs:
         """Answers for B trajectories of `TRAJECTORY_LEN` steps. Raises `EngineFailure`."""
         self._before("fuse")
-        frames = free_sizes(FUSE_INPUTS, inputs)["B"]
+        frames = free_sizes(FUSE_INPUTS, inputs, TRAJECTORY_LEN)["B"]
         mask = np.asarray(inputs["step_mask"], np.float32)
         embedding = np.asarray(inputs["embedding"], np.float32)
         text = np.asarray(inputs["text"], np.int64)

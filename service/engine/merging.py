@@ -1,43 +1,105 @@
-"""The tensors of several requests as one call of an engine: the `run` and `rows` of the batchers."""
+"""The tensors of several requests as one run of a graph: what a batcher of it needs."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.tensors import ENCODE_INPUTS
-from service.engine.protocol import Engine, Inputs, Outputs
+from service.contract.tensors import ENCODE_INPUTS, MULTIMODAL, Contract
+from service.engine.protocol import Inputs, Outputs
 
 CAPTURE_TENSORS = tuple(spec.name for spec in ENCODE_INPUTS if spec.shape[0] == "S")
+ROW = "B"  # the dimension along which jobs are put together
 
 
-def encode_many(engine: Engine, jobs: list[Inputs]) -> list[Outputs]:
-    """Encode several jobs, each with its own frames and captures, at once. Raises `EngineFailure`."""
+class Runs(Protocol):
+    """What an engine is to jobs."""
+
+    def run(self, graph: str, inputs: Inputs) -> Outputs:
+        """See `service.engine.protocol.Engine`."""
+
+
+@dataclass(frozen=True)
+class Merging:
+    """How jobs of a graph run together.
+
+    Attributes:
+        run: answers jobs on an engine, one answer a job.
+        rows: size of a job, at least 1.
+        cut: whether a job can be cut into several along its rows.
+        alone: whether a job must run alone: sizes other than the rows are free, or outputs have no rows.
+    """
+
+    run: Callable[[Runs, list[Inputs]], list[Outputs]]
+    rows: Callable[[Inputs], int]
+    cut: bool
+    alone: bool = False
+
+
+def merging(contract: Contract, graph: str) -> Merging:
+    """How jobs of one of the contract's graphs run together."""
+    if contract is MULTIMODAL and graph == "encode":
+        return Merging(_encode_with_captures, _frames_or_captures, cut=False)
+    inputs, outputs = contract.graphs[graph]
+    fixed = {"T"} if contract.steps else set()
+    by_rows = all(
+        spec.shape[:1] == (ROW,) and all(isinstance(dim, int) or dim in fixed for dim in spec.shape[1:])
+        for spec in (*inputs, *outputs)
+    )
+    first = inputs[0].name
+    if by_rows:
+        return Merging(partial(_rowwise, graph), lambda job: len(job[first]), cut=True)
+    return Merging(lambda engine, jobs: [engine.run(graph, job) for job in jobs], lambda job: 1, cut=False, alone=True)
+
+
+def cut(job: Inputs, rows: int) -> list[Inputs]:
+    """A job in pieces of at most so many rows, as alike as can be: nobody waits for a piece of one row."""
+    total = len(next(iter(job.values())))
+    pieces = -(-total // rows)
+    ends = [total * (piece + 1) // pieces for piece in range(pieces)]
+    return [
+        {name: array[start:end] for name, array in job.items()} for start, end in zip([0, *ends], ends, strict=False)
+    ]
+
+
+def join(pieces: list[Outputs]) -> Outputs:
+    """The inverse of `cut`, of what was answered."""
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _rowwise(graph: str, engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
+    if len(jobs) == 1:
+        return [engine.run(graph, _aligned(jobs[0]))]
+    rows = [len(next(iter(job.values()))) for job in jobs]
+    return _split(engine.run(graph, _concatenate(jobs)), rows)
+
+
+def _encode_with_captures(engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
     frames = [len(job["csi"]) for job in jobs]
-    merged = _concatenate(jobs)
-    if "scene_index" not in merged:
-        return _split(engine.encode(merged), frames)
+    if len(jobs) == 1:
+        return _split(engine.run("encode", _needed_captures(dict(_aligned(jobs[0])))), frames)
     captures = [len(job["scene_mask"]) for job in jobs]
+    merged = _concatenate(jobs)
     first_capture = np.cumsum([0, *captures[:-1]])
     merged["scene_index"] = merged["scene_index"].astype(np.int64) + np.repeat(first_capture, frames)
-    return _split(engine.encode(_needed_captures(merged)), frames)
+    return _split(engine.run("encode", _needed_captures(merged)), frames)
 
 
-def encode_rows(job: Inputs) -> int:
-    """Size of an encode job: its frames, or its captures with something in them, whichever are more."""
-    if "scene_mask" not in job:
-        return len(job["csi"])
+def _frames_or_captures(job: Inputs) -> int:
+    """Frames, or captures with something in them, whichever are more."""
     return max(len(job["csi"]), int(np.count_nonzero(np.any(job["scene_mask"], axis=1))))
 
 
-def fuse_many(engine: Engine, jobs: list[Inputs]) -> list[Outputs]:
-    """Fuse several jobs at once. Raises `EngineFailure`."""
-    return _split(engine.fuse(_concatenate(jobs)), [len(job["step_mask"]) for job in jobs])
-
-
-def fuse_rows(job: Inputs) -> int:
-    """Size of a fuse job: its frames."""
-    return len(job["step_mask"])
+def _aligned(job: Inputs) -> Inputs:
+    """The same with every tensor where the processor likes it: a view of a request's body may begin anywhere."""
+    if all(array.flags.aligned for array in job.values()):
+        return job
+    return {name: np.require(array, requirements="A") for name, array in job.items()}
 
 
 def _concatenate(jobs: list[Inputs]) -> dict[str, NDArray[np.generic]]:

@@ -22,14 +22,15 @@ def bucket(rows: int, buckets: Sequence[int]) -> int:
 
 
 def pad_rows(specs: Sequence[TensorSpec], inputs: Inputs, sizes: Mapping[str, int]) -> dict[str, NDArray[np.generic]]:
-    """The inputs, their first axis extended to the size of its dimension by repeating the first row.
+    """The inputs, their first axis, where it is a free one, extended to its size by repeating the first row.
 
     A repeated row is valid whatever the tensor means; zeros would have to be masked.
     """
-    return {spec.name: _extend(inputs[spec.name], sizes[str(spec.shape[0])]) for spec in specs}
+    return {spec.name: _extend(inputs[spec.name], spec, sizes) for spec in specs}
 
 
-def _extend(array: NDArray[np.generic], rows: int) -> NDArray[np.generic]:
-    if len(array) == rows:
+def _extend(array: NDArray[np.generic], spec: TensorSpec, sizes: Mapping[str, int]) -> NDArray[np.generic]:
+    rows = sizes.get(str(spec.shape[0])) if spec.shape else None
+    if rows is None or len(array) == rows:
         return array
     return np.concatenate([array, np.broadcast_to(array[:1], (rows - len(array), *array.shape[1:]))])

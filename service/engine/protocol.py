@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,25 @@ from service.contract.manifest import Manifest
 Inputs = Mapping[str, NDArray[np.generic]]
 """Tensors by name, as the contract of the artifact specifies them."""
 
-Outputs = dict[str, NDArray[np.float32]]
-"""Tensors by name; every output of the contract is float32."""
+Outputs = dict[str, NDArray[Any]]
+"""Tensors by name; those of the contracts that frames are answered by are float32."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a graph is run.
+
+    Attributes:
+        sessions: runs at the same time, without waiting for each other.
+        threads: of each run.
+        rows: most rows of a run.
+        rates: rows a second by rows of a run, as measured; empty where nothing was.
+    """
+
+    sessions: int = 1
+    threads: int = 1
+    rows: int = 64
+    rates: Mapping[int, float] = field(default_factory=dict)
 
 
 class Engine(Protocol):
@@ -32,15 +50,11 @@ class Engine(Protocol):
     def providers(self) -> tuple[str, ...]:
         """Execution providers in use, most preferred first."""
 
-    @property
-    def sessions(self) -> int:
-        """Calls that can run at the same time without waiting for each other."""
+    def plan(self, graph: str) -> Plan:
+        """How a graph is best run; final after `warm_up`."""
 
-    def encode(self, inputs: Inputs) -> Outputs:
-        """Inputs of the contract's `encode` graph to its outputs. Raises `EngineFailure`."""
-
-    def fuse(self, inputs: Inputs) -> Outputs:
-        """The same for `fuse`, always with as many steps as the contract says. Raises `EngineFailure`."""
+    def run(self, graph: str, inputs: Inputs) -> Outputs:
+        """Inputs of one of the contract's graphs to its outputs. Raises `EngineFailure`."""
 
     def warm_up(self) -> None:
         """Run every shape that is specialised, so that no request pays for a first time. Raises `EngineFailure`."""

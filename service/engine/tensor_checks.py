@@ -11,7 +11,13 @@ from service.contract.tensors import TRAJECTORY_LEN, TensorSpec
 from service.engine.protocol import Inputs
 from service.errors import EngineFailure
 
-ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
+ONNX_TYPES = {
+    "float16": "tensor(float16)",
+    "float32": "tensor(float)",
+    "float64": "tensor(double)",
+    **{f"{kind}{bits}": f"tensor({kind}{bits})" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
+    "bool": "tensor(bool)",
+}
 
 
 class GraphTensor(Protocol):
@@ -41,12 +47,12 @@ def _dimension_fits(wanted: int | str, found: int | str | None) -> bool:
     return found == (TRAJECTORY_LEN if wanted == "T" else wanted)  # trajectories are always padded to it
 
 
-def free_sizes(specs: Iterable[TensorSpec], tensors: Inputs) -> dict[str, int]:
+def free_sizes(specs: Iterable[TensorSpec], tensors: Inputs, steps: int = 0) -> dict[str, int]:
     """Size of each free dimension, e.g. `{"B": 5, "S": 2}`.
 
     Raises:
         EngineFailure: a tensor is missing, does not fit its specification, or disagrees with another one on a size;
-            or there are not `TRAJECTORY_LEN` steps.
+            or the dimension T has another size than `steps`, where that is not 0.
     """
     sizes: dict[str, int] = {}
     for spec in specs:
@@ -60,8 +66,8 @@ def free_sizes(specs: Iterable[TensorSpec], tensors: Inputs) -> dict[str, int]:
         for dim, size in zip(spec.shape, array.shape, strict=True):
             if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
                 raise EngineFailure(f"{spec.name}: expected {sizes[dim]} along {dim} as in the others, got {size}")
-    if sizes.get("T", TRAJECTORY_LEN) != TRAJECTORY_LEN:
-        raise EngineFailure(f"embedding: expected {TRAJECTORY_LEN} steps, padded on the left, got {sizes['T']}")
+    if steps and sizes.get("T", steps) != steps:
+        raise EngineFailure(f"embedding: expected {steps} steps, padded on the left, got {sizes['T']}")
     return sizes
 
 

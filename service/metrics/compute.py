@@ -5,7 +5,6 @@ from __future__ import annotations
 from service.metrics.families import Families
 from service.metrics.traffic import SECONDS
 
-MODELS = ("encode", "fuse")
 STAGES = (
     "parse",
     "normalise",
@@ -33,7 +32,10 @@ class ComputeMetrics:
             buckets=FINE_SECONDS,
         )
         self.batch_rows = families.histogram(
-            "batch_rows", "Rows of one run of a model (`encode`, `fuse`).", ["model"], buckets=ROWS
+            "batch_rows",
+            "Rows of one run of a model: a graph of an artifact, such as `gated-fusion-encode`.",
+            ["model"],
+            buckets=ROWS,
         )
         self.queue_rows = families.gauge("queue_rows", "Rows that wait for a model now.", ["model"])
         self.queue_duration = families.histogram(
@@ -42,8 +44,12 @@ class ComputeMetrics:
             ["model"],
             buckets=FINE_SECONDS,
         )
+        self.compute_duration = families.histogram(
+            "compute_duration_seconds",
+            "Time that one run of a model took in the engine, without the wait for it and without the putting together "
+            "of what it was given.",
+            ["model"],
+            buckets=FINE_SECONDS,
+        )
         for stage in STAGES:
             self.stage_duration.labels(stage)
-        for model in MODELS:
-            for family in (self.batch_rows, self.queue_rows, self.queue_duration):
-                family.labels(model)

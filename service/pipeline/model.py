@@ -1,23 +1,19 @@
-"""A served model: its engine, and a dynamic batcher in front of each of its graphs."""
+"""A served model: its engine, and what runs each of its graphs for many requests at once."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-import time
-from collections.abc import Callable
-from functools import partial
 
-from service.batching.batcher import Batcher
 from service.contract.manifest import Calibration, Manifest
 from service.contract.sites import Site
 from service.contract.tensors import MULTIMODAL, RADIO
-from service.engine.merging import encode_many, encode_rows, fuse_many, fuse_rows
 from service.engine.protocol import Engine, Inputs, Outputs
 from service.errors import ArtifactError
 from service.metrics import Metrics
 from service.pipeline.decoding import REGION_KEY
+from service.runner.graph_runner import GraphRunner
 from service.settings import Settings
 from service.telemetry.stages import Stages
 
@@ -39,57 +35,46 @@ class Model:
         self.contract = engine.manifest.tensors
         self.site_numbers = {site.name: row for row, site in enumerate(engine.manifest.sites)}
         self.fingerprint = _fingerprint(engine)
-        batcher = partial(_batcher, engine, settings, metrics, stages)
-        self._encode: Batcher[Inputs, Outputs] = batcher("encode", encode_many, encode_rows)
-        self._fuse: Batcher[Inputs, Outputs] = batcher("fuse", fuse_many, fuse_rows)
+        self.runners = {
+            graph: GraphRunner(
+                engine,
+                graph,
+                metrics.compute,
+                max_queue_rows=settings.max_queue_rows,
+                max_rows=settings.max_run_rows,
+            )
+            for graph in self.contract.graphs
+        }
+        self._stages = stages
 
     async def encode(self, inputs: Inputs, deadline_s: float) -> Outputs:
         """Inputs of the contract's `encode` graph to its outputs; `deadline_s` is a time of `time.monotonic()`.
 
         Raises:
-            Overloaded, DeadlineExceeded, EngineFailure, ShuttingDown: see `Batcher.submit`.
+            Overloaded, DeadlineExceeded, EngineFailure, ShuttingDown: see `GraphRunner.submit`.
         """
-        return await self._encode.submit(inputs, deadline_s)
+        return await self._submit("encode", inputs, deadline_s)
 
     async def fuse(self, inputs: Inputs, deadline_s: float) -> Outputs:
         """The same for `fuse`."""
-        return await self._fuse.submit(inputs, deadline_s)
+        return await self._submit("fuse", inputs, deadline_s)
+
+    def warm_up(self) -> None:
+        """Run every shape that will be served, and settle how. Raises what the engine raises."""
+        self.engine.warm_up()
+        for runner in self.runners.values():
+            runner.follow_plan()
 
     async def close(self) -> None:
         """Fail what waits, finish what runs."""
-        await asyncio.gather(self._encode.close(), self._fuse.close())
+        await asyncio.gather(*(runner.close() for runner in self.runners.values()))
 
+    async def _submit(self, graph: str, inputs: Inputs, deadline_s: float) -> Outputs:
+        def observe(queued_s: float, started_s: float, ended_s: float) -> None:
+            self._stages.record(f"queue_{graph}", queued_s, started_s)
+            self._stages.record(graph, started_s, ended_s)
 
-def _batcher(
-    engine: Engine,
-    settings: Settings,
-    metrics: Metrics,
-    stages: Stages,
-    graph: str,
-    run: Callable[[Engine, list[Inputs]], list[Outputs]],
-    rows: Callable[[Inputs], int],
-) -> Batcher[Inputs, Outputs]:
-    batch_rows, queue_duration = metrics.compute.batch_rows.labels(graph), metrics.compute.queue_duration.labels(graph)
-
-    def observe(rows: int, queue_s: float, run_s: float) -> None:
-        batch_rows.observe(rows)
-        queue_duration.observe(queue_s)
-
-    def observe_job(queued_s: float, started_s: float, ended_s: float) -> None:
-        stages.record(f"queue_{graph}", queued_s, started_s)
-        stages.record(graph, started_s, ended_s)
-
-    return Batcher(
-        partial(run, engine),
-        rows,
-        max_rows=settings.max_run_rows,
-        max_queue_rows=settings.max_queue_rows,
-        workers=engine.sessions,
-        clock=time.monotonic,
-        observe=observe,
-        observe_job=observe_job,
-        observe_queue=metrics.compute.queue_rows.labels(graph).inc,
-    )
+        return await self.runners[graph].submit(inputs, deadline_s, observe)
 
 
 def _fingerprint(engine: Engine) -> str:

@@ -96,7 +96,7 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         for model in dict.fromkeys(self._models.values()):
             try:
-                await loop.run_in_executor(self._threads, model.engine.warm_up)
+                await loop.run_in_executor(self._threads, model.warm_up)
             except Exception as error:
                 self._unavailable = (NotReady, f"warm-up of {model.manifest.name} failed: {error}")
                 raise

@@ -41,9 +41,13 @@ def run_process(settings: Settings) -> int:
 
 def build_app(settings: Settings, on_fatal: Callable[[], None], seat: Seat | None = None) -> FastAPI:
     """The application on the artifacts that the settings name. See `create_app`."""
-    sessions = settings.sessions
-    threads = settings.intra_op_threads or max(1, usable_cores() // (sessions * settings.workers))
-    load = partial(OnnxEngine.load, provider=settings.provider, intra_op_threads=threads, sessions=sessions)
+    load = partial(
+        OnnxEngine.load,
+        provider=settings.provider,
+        intra_op_threads=settings.intra_op_threads,
+        sessions=settings.sessions,
+        cores=max(1, usable_cores() // settings.workers),
+    )
     engines = load_artifacts(settings.models, load, settings.prefer)
     return create_app(settings, engines, on_fatal=on_fatal, seat=seat, tracer=make_tracer(settings))
 

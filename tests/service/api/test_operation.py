@@ -70,7 +70,7 @@ async def metric(gateway: httpx.AsyncClient, sample: str) -> float:
 async def queued(gateway: httpx.AsyncClient, rows: int) -> None:
     """Return once that many rows wait to be encoded."""
     async with asyncio.timeout(PATIENCE_S):
-        while await metric(gateway, 'cellsense_queue_rows{model="encode"}') != rows:
+        while await metric(gateway, 'cellsense_queue_rows{model="city-and-indoor-encode"}') != rows:
             await asyncio.sleep(0.005)
 
 

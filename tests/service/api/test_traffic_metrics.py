@@ -101,7 +101,7 @@ async def test_requests_in_flight_and_rows_in_the_queue_are_seen_while_they_last
         running = asyncio.create_task(post(gateway, city_frame("ue-0")))
         await gate.is_reached()
         waiting = asyncio.create_task(post(gateway, city_frame("ue-1"), city_frame("ue-2")))
-        while total(await scrape(gateway), "cellsense_queue_rows", model="fuse") != 2:
+        while total(await scrape(gateway), "cellsense_queue_rows", model="city-and-indoor-fuse") != 2:
             await asyncio.sleep(0.005)
         assert total(await scrape(gateway), "cellsense_requests_in_flight") == 2
         gate.open.set()
@@ -115,7 +115,7 @@ async def test_stages_are_counted_once_a_request_and_runs_once_a_batch(gateway: 
     samples = await scrape(gateway)
     for stage in STAGES:
         assert total(samples, "cellsense_stage_duration_seconds_count", stage=stage) == 5, stage
-    for model in ("encode", "fuse"):
+    for model in ("city-and-indoor-encode", "city-and-indoor-fuse"):
         runs = total(samples, "cellsense_batch_rows_count", model=model)
         assert 1 <= runs <= 5
         assert total(samples, "cellsense_queue_duration_seconds_count", model=model) == runs

@@ -103,6 +103,67 @@ async def test_small_jobs_do_not_overtake_a_large_one(make: Make) -> None:
     assert run.batches == [[1], [2], [3, 1]]
 
 
+async def test_the_nearest_deadline_leaves_first(make: Make) -> None:
+    run, clock = GatedRun(), Clock()
+    batcher = make(run, clock=clock, max_rows=2)
+    first = asyncio.create_task(batcher.submit(1))
+    await run.started(1)
+    waits = [(2, None), (3, 50.0), (4, 20.0), (5, 50.0), (6, None)]
+    rest = [asyncio.create_task(batcher.submit(job, after and clock.now_s + after)) for job, after in waits]
+    await settle()
+    run.let_go(4)
+    await asyncio.gather(first, *rest)
+    assert run.batches == [[1], [4, 3], [5, 2], [6]]
+
+
+async def test_jobs_of_one_caller_are_answered_together_and_run_with_others(make: Make) -> None:
+    run = GatedRun()
+    batcher = make(run, max_rows=2)
+    both = asyncio.gather(batcher.submit_all([1, 2, 3]), batcher.submit(4))
+    await run.started(1)
+    run.let_go(2)
+    assert await both == [[1, 4, 9], 16]
+    assert run.batches == [[1, 2], [3, 4]]
+
+
+async def test_jobs_of_one_caller_fail_as_a_whole_and_the_rest_of_them_is_not_run(make: Make) -> None:
+    run = GatedRun(lambda jobs: [1 // 0])
+    batcher = make(run, max_rows=1)
+    caller = asyncio.create_task(batcher.submit_all([1, 2, 3]))
+    await run.started(1)
+    run.let_go(2)
+    with pytest.raises(EngineFailure, match="ZeroDivisionError"):
+        await caller
+    await settle()
+    assert batcher.queued_rows == 0
+    assert [3] not in run.batches
+
+
+async def test_jobs_of_one_caller_enter_the_queue_all_or_none(make: Make) -> None:
+    run = GatedRun()
+    batcher = make(run, max_rows=1, max_queue_rows=3)
+    first = asyncio.create_task(batcher.submit(1))
+    await run.started(1)
+    waits = asyncio.create_task(batcher.submit(2))
+    await settle()
+    with pytest.raises(Overloaded):
+        await batcher.submit_all([3, 4, 5])
+    assert batcher.queued_rows == 1
+    run.let_go(2)
+    assert await asyncio.gather(first, waits) == [1, 4]
+
+
+async def test_a_batcher_that_is_configured_anew_runs_so_from_the_next_batch_on(make: Make) -> None:
+    run = GatedRun()
+    batcher = make(run, max_rows=4)
+    batcher.configure(max_rows=1, workers=2)
+    callers = [asyncio.create_task(batcher.submit(job)) for job in (1, 2, 3)]
+    await run.started(2)
+    assert sorted(run.batches) == [[1], [2]]
+    run.let_go(3)
+    assert await asyncio.gather(*callers) == [1, 4, 9]
+
+
 async def test_a_full_queue_sheds_at_once_and_says_when_to_retry(make: Make) -> None:
     run, clock = GatedRun(), Clock()
     batcher = make(run, max_queue_rows=2, clock=clock)
@@ -284,11 +345,11 @@ async def test_every_job_is_observed_in_the_context_of_its_caller(make: Make) ->
     caller: ContextVar[str] = ContextVar("caller")
     seen: dict[str, tuple[float, float, float]] = {}
     run, clock = GatedRun(), Clock()
-    batcher = make(run, clock=clock, observe_job=lambda *times: seen.update({caller.get(): times}))
+    batcher = make(run, clock=clock)
 
     async def submit(job: int) -> None:
         caller.set(f"caller {job}")
-        await batcher.submit(job)
+        await batcher.submit(job, observe=lambda *times: seen.update({caller.get(): times}))
 
     first = asyncio.create_task(submit(1))
     await run.started(1)
@@ -346,5 +407,5 @@ async def test_a_failing_observer_is_reported_and_harms_no_job(make: Make) -> No
 
 
 async def test_a_job_without_rows_is_a_programming_error(make: Make) -> None:
-    with pytest.raises(ValueError, match="expected at least 1 row in a job, got 0"):
+    with pytest.raises(ValueError, match="expected one or more jobs of at least 1 row each, got"):
         await make(GatedRun(), rows=lambda job: 0).submit(1)

@@ -55,7 +55,9 @@ def test_the_contract_says_which_tensors():
 @pytest.mark.parametrize("name", ["sonar", "", None, 5])
 def test_an_unknown_contract_is_refused_naming_the_known_ones(tmp_path, name):
     change(tmp_path, contract=name)
-    with pytest.raises(ValueError, match=r"manifest\.json: .* contract: expected one of multimodal, radio, got"):
+    with pytest.raises(
+        ValueError, match=r"manifest\.json: .* contract: expected one of multimodal, radio or generic, got"
+    ):
         Manifest.load(tmp_path)
 
 

@@ -29,7 +29,10 @@ def test_a_whole_artifact_is_read(tmp_path: Path) -> None:
         (lambda m: m["files"].pop("fuse"), r"expected the graphs \['encode', 'fuse'\], got \['encode'\]"),
         (lambda m: m["files"].update(third=""), "expected the graphs"),
         (lambda m: m["files"].update(fuse="0" * 64), "fuse.onnx: expected SHA-256 0000.*, got"),
-        (lambda m: m.update(contract="sonar"), "contract: expected one of multimodal, radio, got 'sonar': export the"),
+        (
+            lambda m: m.update(contract="sonar"),
+            "contract: expected one of multimodal, radio or generic, got 'sonar': export the",
+        ),
         (lambda m: m.update(contract="radio"), "expected contract fingerprint"),
         (lambda m: m.pop("calibration"), "not a manifest of this version: 'calibration'"),
         (lambda m: m.update(sites=[]), "expected one or more sites of different names, got"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from service.contract.tensors import ENCODE_OUTPUTS, FUSE_OUTPUTS
 from service.engine.fake import FakeEngine
 from service.engine.onnx_engine import OnnxEngine
+from service.engine.onnx_graph import OnnxGraph
+from service.engine.protocol import Plan
 from service.errors import ArtifactError, EngineFailure
 from tests.service.engine.artifacts import VOCABULARY, graph_text, manifest, write_artifact
 from tests.service.engine.inputs import encode_inputs, fuse_inputs
@@ -51,14 +54,23 @@ def spy(folder: Path, name: str, first_input: str) -> SpySession:
     return SpySession(session, first_input)
 
 
+def engine_of(sessions: dict[str, list[SpySession]], buckets: tuple[int, ...]) -> OnnxEngine:
+    contract = manifest().tensors
+    graphs = {
+        name: OnnxGraph(f"tiny: {name}", contract.graphs[name], each, buckets, contract.steps)  # type: ignore[arg-type]
+        for name, each in sessions.items()
+    }
+    return OnnxEngine(manifest(), graphs, threads=1)
+
+
 def spied(folder: Path, buckets: tuple[int, ...]) -> tuple[OnnxEngine, SpySession, SpySession]:
     encode, fuse = spy(folder, "encode", "csi"), spy(folder, "fuse", "embedding")
-    return OnnxEngine(manifest(), {"encode": [encode], "fuse": [fuse]}, buckets), encode, fuse
+    return engine_of({"encode": [encode], "fuse": [fuse]}, buckets), encode, fuse
 
 
 def test_it_answers_as_the_contract_says(engine: OnnxEngine) -> None:
-    encoded = engine.encode(encode_inputs(0, frames=5, captures=2))
-    fused = engine.fuse(fuse_inputs(0, frames=5))
+    encoded = engine.run("encode", encode_inputs(0, frames=5, captures=2))
+    fused = engine.run("fuse", fuse_inputs(0, frames=5))
     for specs, outputs in ((ENCODE_OUTPUTS, encoded), (FUSE_OUTPUTS, fused)):
         assert list(outputs) == [spec.name for spec in specs]
         for spec in specs:
@@ -78,30 +90,30 @@ def test_it_agrees_with_the_fake_at_any_size_padded_or_not(
         ("encode", encode_inputs(frames, frames, captures)),
         ("fuse", fuse_inputs(frames, frames)),
     ):
-        ours, theirs = getattr(engine, graph)(inputs), getattr(fake, graph)(inputs)
+        ours, theirs = engine.run(graph, inputs), fake.run(graph, inputs)
         for name, expected in theirs.items():
             np.testing.assert_allclose(ours[name], expected, rtol=1e-5, atol=1e-5, err_msg=f"{graph} {name}")
 
 
 def test_rows_are_padded_to_the_next_bucket_and_beyond_to_a_multiple_of_the_last(folder: Path) -> None:
-    engine, encode, fuse = spied(folder, (4, 1, 2))
+    engine, encode, fuse = spied(folder, (1, 2, 4))
     for frames, captures in ((1, 2), (3, 1), (4, 3), (5, 1), (9, 1)):
-        assert len(engine.encode(encode_inputs(0, frames, captures))["gate"]) == frames
-        assert len(engine.fuse(fuse_inputs(0, frames))["position"]) == frames
+        assert len(engine.run("encode", encode_inputs(0, frames, captures))["gate"]) == frames
+        assert len(engine.run("fuse", fuse_inputs(0, frames))["position"]) == frames
     assert encode.rows == fuse.rows == [1, 4, 4, 8, 12]
     assert encode.captures == [2, 1, 4, 1, 1]
 
 
 def test_without_buckets_rows_run_as_they_come(folder: Path) -> None:
     engine, encode, _ = spied(folder, ())
-    engine.encode(encode_inputs(0, frames=5, captures=3))
+    engine.run("encode", encode_inputs(0, frames=5, captures=3))
     assert (encode.rows, encode.captures) == ([5], [3])
 
 
 def test_warming_up_runs_every_bucket_of_frames_and_of_captures_on_every_session(folder: Path) -> None:
     encode = [spy(folder, "encode", "csi") for _ in range(2)]
     fuse = [spy(folder, "fuse", "embedding") for _ in range(2)]
-    OnnxEngine(manifest(), {"encode": encode, "fuse": fuse}, (1, 2, 4)).warm_up()
+    engine_of({"encode": encode, "fuse": fuse}, (1, 2, 4)).warm_up()
     for session in encode:
         assert set(session.rows) == set(session.captures) == {1, 2, 4}
     for session in fuse:
@@ -110,10 +122,10 @@ def test_warming_up_runs_every_bucket_of_frames_and_of_captures_on_every_session
 
 def test_threads_share_the_sessions_and_get_their_own_answers(folder: Path) -> None:
     engine = OnnxEngine.load(folder, intra_op_threads=1, sessions=2)
-    assert engine.sessions == 2
+    assert engine.plan("encode") == Plan(sessions=2, threads=1)
     jobs = [encode_inputs(seed, frames=3, captures=2) for seed in range(24)]
     with ThreadPoolExecutor(6) as threads:
-        answers = list(threads.map(engine.encode, jobs))
+        answers = list(threads.map(partial(engine.run, "encode"), jobs))
     for job, answer in zip(jobs, answers, strict=True):
         np.testing.assert_array_equal(answer["embedding"][:, :1], job["distance"])
 
@@ -121,10 +133,10 @@ def test_threads_share_the_sessions_and_get_their_own_answers(folder: Path) -> N
 def test_an_inference_error_is_an_engine_failure_and_the_session_lives_on(engine: OnnxEngine) -> None:
     inputs = fuse_inputs(0, frames=2)
     inputs["text"] = np.full_like(inputs["text"], VOCABULARY)
-    for _ in range(engine.sessions + 1):
+    for _ in range(engine.plan("fuse").sessions + 1):
         with pytest.raises(EngineFailure, match=r"tiny: fuse failed on \{'B': 2, 'T': 8\}: "):
-            engine.fuse(inputs)
-    assert len(engine.fuse(fuse_inputs(0, frames=2))["position"]) == 2
+            engine.run("fuse", inputs)
+    assert len(engine.run("fuse", fuse_inputs(0, frames=2))["position"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -140,20 +152,20 @@ def test_an_inference_error_is_an_engine_failure_and_the_session_lives_on(engine
 @pytest.mark.parametrize("kind", ["onnx", "fake"])
 def test_tensors_that_do_not_fit_are_named(engine: OnnxEngine, kind: str, change: Any, message: str) -> None:
     with pytest.raises(EngineFailure, match=message):
-        (engine if kind == "onnx" else FakeEngine(manifest())).encode({**encode_inputs(0, 3, 2), **change})
+        (engine if kind == "onnx" else FakeEngine(manifest())).run("encode", {**encode_inputs(0, 3, 2), **change})
 
 
 def test_a_missing_tensor_is_named(engine: OnnxEngine) -> None:
     inputs = fuse_inputs(0, frames=2)
     del inputs["age"]
     with pytest.raises(EngineFailure, match="age: expected this tensor, got only embedding, step_mask, text"):
-        engine.fuse(inputs)
+        engine.run("fuse", inputs)
 
 
 def test_trajectories_have_to_be_padded(engine: OnnxEngine) -> None:
     inputs = {name: array[:, -3:] for name, array in fuse_inputs(0, frames=2).items() if name != "text"}
     with pytest.raises(EngineFailure, match="embedding: expected 8 steps, padded on the left, got 3"):
-        engine.fuse({**inputs, "text": fuse_inputs(0, frames=2)["text"]})
+        engine.run("fuse", {**inputs, "text": fuse_inputs(0, frames=2)["text"]})
 
 
 def test_a_provider_that_is_not_there_is_refused_not_replaced(folder: Path) -> None:
@@ -205,4 +217,4 @@ def test_a_graph_that_breaks_the_contract_is_refused(
 def test_a_graph_may_fix_the_trajectory_length_and_leave_output_sizes_open(tmp_path: Path) -> None:
     text = graph_text("fuse").replace("B, T", "B, 8").replace("float[B, 3] task", "float[rows, n] task")
     write_artifact(tmp_path, graphs={"fuse": text})
-    assert len(OnnxEngine.load(tmp_path, intra_op_threads=1).fuse(fuse_inputs(0, frames=2))["task_logits"]) == 2
+    assert len(OnnxEngine.load(tmp_path, intra_op_threads=1).run("fuse", fuse_inputs(0, frames=2))["task_logits"]) == 2

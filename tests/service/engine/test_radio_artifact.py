@@ -12,7 +12,7 @@ from service.contract.manifest import contract_fingerprint
 from service.contract.tensors import MULTIMODAL, RADIO, RADIO_ENCODE_OUTPUTS, RADIO_FUSE_OUTPUTS, Contract
 from service.engine.artifact import read_artifact
 from service.engine.fake_radio import FakeRadioEngine
-from service.engine.merging import encode_many, encode_rows, fuse_many, fuse_rows
+from service.engine.merging import merging
 from service.engine.onnx_engine import OnnxEngine
 from service.engine.protocol import Engine
 from service.errors import ArtifactError, EngineFailure
@@ -62,7 +62,7 @@ def test_it_agrees_with_the_fake_at_any_size_padded_or_not(folder: Path, buckets
         ("encode", RADIO_ENCODE_OUTPUTS, radio_encode_inputs(frames, frames)),
         ("fuse", RADIO_FUSE_OUTPUTS, radio_fuse_inputs(frames, frames)),
     ):
-        found, expected = getattr(ours, graph)(inputs), getattr(theirs, graph)(inputs)
+        found, expected = ours.run(graph, inputs), theirs.run(graph, inputs)
         assert list(found) == list(expected) == [spec.name for spec in specs]
         for name, values in expected.items():
             np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5, err_msg=f"{graph} {name}")
@@ -75,23 +75,23 @@ def test_it_warms_up_with_and_without_buckets(folder: Path) -> None:
 
 def test_requests_answered_together_get_the_answers_they_get_alone(engine: Engine) -> None:
     sizes = [1, 4, 2]
-    for jobs, together, alone in (
-        ([radio_encode_inputs(s, n) for s, n in enumerate(sizes)], encode_many, engine.encode),
-        ([radio_fuse_inputs(s, n) for s, n in enumerate(sizes)], fuse_many, engine.fuse),
+    for jobs, graph in (
+        ([radio_encode_inputs(s, n) for s, n in enumerate(sizes)], "encode"),
+        ([radio_fuse_inputs(s, n) for s, n in enumerate(sizes)], "fuse"),
     ):
-        for job, answer in zip(jobs, together(engine, list(jobs)), strict=True):
-            for name, expected in alone(job).items():
+        for job, answer in zip(jobs, merging(RADIO, graph).run(engine, list(jobs)), strict=True):
+            for name, expected in engine.run(graph, job).items():
                 np.testing.assert_allclose(answer[name], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_job_counts_its_frames() -> None:
-    assert encode_rows(radio_encode_inputs(0, 5)) == 5
-    assert fuse_rows(radio_fuse_inputs(0, 3)) == 3
+    assert merging(RADIO, "encode").rows(radio_encode_inputs(0, 5)) == 5
+    assert merging(RADIO, "fuse").rows(radio_fuse_inputs(0, 3)) == 3
 
 
 def test_tensors_of_the_other_contract_are_named(engine: Engine) -> None:
     with pytest.raises(EngineFailure, match="measured_distance: expected this tensor, got only camera"):
-        engine.encode(encode_inputs(0, 3, 2))
+        engine.run("encode", encode_inputs(0, 3, 2))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""How a graph is run on this machine: sessions, threads of each, rows of a run, found by trying.
+
+The split of the cores matters most: on two cores, two sessions of one thread answer up to twice the frames of one
+session of two threads. The best number of rows depends on the caches, and on what a run costs whatever its size.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from service.engine.onnx_graph import OnnxGraph
+from service.engine.protocol import Plan
+
+ROWS = (1, 2, 4, 8, 16, 32, 64)
+SPLIT_ROWS = 8  # at which the ways to share out the cores are compared
+WINDOW_S = 0.06  # of one measurement
+LONGEST_RUN_S = 0.25  # a run that takes longer ends the search: who waits for one more frame waits for such a run
+ENOUGH = 0.97  # of the best rate: fewer rows for the rest, as who comes next waits less
+
+
+def splits(cores: int) -> list[tuple[int, int]]:
+    """Ways to share out the cores: sessions, and threads of each."""
+    threads = [1 << power for power in range(cores.bit_length())]
+    return [(cores // count, count) for count in threads if count <= cores]
+
+
+def tune(
+    open_graph: Callable[[int, int], OnnxGraph],
+    cores: int,
+    rate: Callable[[OnnxGraph, int], float] | None = None,
+) -> tuple[OnnxGraph, Plan]:
+    """Open a graph in the way that answers most rows a second.
+
+    Args:
+        open_graph: opens it with so many sessions of so many threads.
+        cores: to share out.
+        rate: rows a second of a graph with so many rows a run; by default as measured.
+    """
+    rate = rate or rows_per_s
+    opened = [(sessions, threads, open_graph(sessions, threads)) for sessions, threads in splits(cores)]
+    if len(opened) > 1:
+        opened.sort(key=lambda option: -rate(option[2], SPLIT_ROWS))
+    sessions, threads, graph = opened[0]
+    rates: dict[int, float] = {}
+    for rows in ROWS:
+        rates[rows] = rate(graph, rows)
+        if sessions * rows / rates[rows] > LONGEST_RUN_S:
+            break
+    enough = ENOUGH * max(rates.values())
+    best = next(rows for rows, rows_a_second in rates.items() if rows_a_second >= enough)
+    return graph, Plan(sessions, threads, best, rates)
+
+
+def rows_per_s(graph: OnnxGraph, rows: int, window_s: float = WINDOW_S) -> float:
+    """Rows a second of a graph that runs at all of its sessions at once."""
+    inputs = graph.blank(dict.fromkeys(graph.free, rows))
+
+    def run_on() -> int:
+        runs = 0
+        while not runs or time.perf_counter() < end_s:
+            graph.run(inputs)
+            runs += 1
+        return runs
+
+    with ThreadPoolExecutor(graph.concurrency) as threads:
+        end_s = time.perf_counter()
+        list(threads.map(lambda _: run_on(), range(graph.concurrency)))  # once each, untimed: memory, caches
+        started_s = time.perf_counter()
+        end_s = started_s + window_s
+        runs = sum(threads.map(lambda _: run_on(), range(graph.concurrency)))
+        return runs * rows / (time.perf_counter() - started_s)

@@ -1,0 +1,1 @@
+"""Graphs that run for many callers at once: queued, batched, timed, counted."""

@@ -1,0 +1,137 @@
+"""A graph that runs for many callers at once, in as few runs of the engine as they arrive together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from service.batching.batcher import Batcher
+from service.contract.tensors import TensorSpec
+from service.engine.merging import cut, join, merging
+from service.engine.protocol import Engine, Inputs, Outputs
+from service.metrics.compute import ComputeMetrics
+from service.runner.statistics import GraphStatistics
+
+
+class GraphRunner:
+    """One graph of an engine, with a queue of its own. Belongs to one event loop.
+
+    Attributes:
+        name: of the model that it is to callers from outside: that of the artifact, where it has a single graph, else
+            `<artifact>-<graph>`.
+        inputs, outputs: its tensors.
+        statistics: what it has done.
+        max_rows: most rows of a run.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        graph: str,
+        metrics: ComputeMetrics,
+        *,
+        max_queue_rows: int,
+        max_rows: int | None = None,
+    ) -> None:
+        """Put a queue in front of a graph.
+
+        Args:
+            engine: that runs it.
+            graph: one of the contract of its artifact.
+            metrics: what is counted.
+            max_queue_rows: most rows that wait.
+            max_rows: most rows of a run; by default what the engine says once it is warm.
+        """
+        contract = engine.manifest.tensors
+        self.name = engine.name if len(contract.graphs) == 1 else f"{engine.name}-{graph}"
+        self.inputs, self.outputs = contract.graphs[graph]
+        self.statistics = GraphStatistics()
+        self._engine, self._graph = engine, graph
+        self._merging = merging(contract, graph)
+        self._given_rows = max_rows
+        self._compute_duration = metrics.compute_duration.labels(self.name)
+        batch_rows, queue_duration = metrics.batch_rows.labels(self.name), metrics.queue_duration.labels(self.name)
+
+        def observe(rows: int, queue_s: float, run_s: float) -> None:
+            batch_rows.observe(rows)
+            queue_duration.observe(queue_s)
+
+        self._batcher: Batcher[Inputs, Outputs] = Batcher(
+            self._run,
+            self._merging.rows,
+            max_rows=1,
+            max_queue_rows=max_queue_rows,
+            clock=time.monotonic,
+            observe=observe,
+            observe_queue=metrics.queue_rows.labels(self.name).inc,
+        )
+        self.follow_plan()
+
+    @property
+    def spec_by_name(self) -> dict[str, TensorSpec]:
+        """Its inputs by name."""
+        return {spec.name: spec for spec in self.inputs}
+
+    def follow_plan(self) -> None:
+        """Run from now on as the engine, which has found out in its `warm_up`, says that it runs best."""
+        plan = self._engine.plan(self._graph)
+        self.max_rows = 1 if self._merging.alone else self._given_rows or plan.rows
+        self._batcher.configure(self.max_rows, plan.sessions)
+
+    async def submit(
+        self, inputs: Inputs, deadline_s: float, observe: Callable[[float, float, float], None] | None = None
+    ) -> Outputs:
+        """Inputs of the graph to its outputs.
+
+        Args:
+            inputs: as the contract says; more rows than a run should have are cut into several.
+            deadline_s: a time of `time.monotonic()` after which the answer is of no use.
+            observe: called with the times at which it was queued, started and answered.
+
+        Raises:
+            Overloaded, DeadlineExceeded, EngineFailure, ShuttingDown: see `Batcher.submit_all`.
+        """
+        begun_s = time.monotonic()
+
+        def answered(queued_s: float, started_s: float, ended_s: float) -> None:
+            self.statistics.answered(rows, started_s - queued_s, ended_s - queued_s)
+            if observe is not None:
+                observe(queued_s, started_s, ended_s)
+
+        rows = self._merging.rows(inputs)
+        try:
+            if rows <= self.max_rows or not self._merging.cut:
+                return await self._batcher.submit(inputs, deadline_s, answered)
+            return join(await self._batcher.submit_all(cut(inputs, self.max_rows), deadline_s, answered))
+        except BaseException:
+            self.statistics.failed(time.monotonic() - begun_s)
+            raise
+
+    async def close(self) -> None:
+        """Fail what waits, finish what runs."""
+        await self._batcher.close()
+
+    def _run(self, jobs: list[Inputs]) -> list[Outputs]:
+        timed = _Timed(self._engine)
+        started_s = time.perf_counter()
+        answers = self._merging.run(timed, jobs)
+        ended_s = time.perf_counter()
+        rows = sum(map(self._merging.rows, jobs))
+        compute_s = timed.ended_s - timed.started_s
+        self.statistics.ran(rows, timed.started_s - started_s, compute_s, ended_s - timed.ended_s)
+        self._compute_duration.observe(compute_s)
+        return answers
+
+
+class _Timed:
+    """An engine's `run`, and from when to when it ran."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.started_s = self.ended_s = 0.0
+
+    def run(self, graph: str, inputs: Inputs) -> Outputs:
+        self.started_s = time.perf_counter()
+        outputs = self._engine.run(graph, inputs)
+        self.ended_s = time.perf_counter()
+        return outputs

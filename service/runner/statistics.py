@@ -1,0 +1,68 @@
+"""What a graph has done since it was loaded, as the statistics extension of the Open Inference Protocol counts it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Duration:
+    """Of something that happened several times.
+
+    Attributes:
+        count: how often.
+        total_s: seconds in all.
+    """
+
+    count: int = 0
+    total_s: float = 0.0
+
+    def add(self, duration_s: float) -> None:
+        """It happened again."""
+        self.count += 1
+        self.total_s += duration_s
+
+
+@dataclass
+class BatchStatistics:
+    """Runs of one number of rows: putting tensors together, computing, taking apart."""
+
+    merge: Duration = field(default_factory=Duration)
+    compute: Duration = field(default_factory=Duration)
+    split: Duration = field(default_factory=Duration)
+
+
+class GraphStatistics:
+    """Counts of one graph. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.runs = 0
+        self.last_unix_ms = 0
+        self.success = Duration()
+        self.fail = Duration()
+        self.queue = Duration()
+        self.batches: dict[int, BatchStatistics] = {}
+        self._lock = threading.Lock()
+
+    def answered(self, rows: int, queue_s: float, total_s: float) -> None:
+        """A job was answered."""
+        self.rows += rows
+        self.last_unix_ms = time.time_ns() // 1_000_000
+        self.success.add(total_s)
+        self.queue.add(queue_s)
+
+    def failed(self, total_s: float) -> None:
+        """A job was not."""
+        self.fail.add(total_s)
+
+    def ran(self, rows: int, merge_s: float, compute_s: float, split_s: float) -> None:
+        """A batch was run."""
+        with self._lock:
+            self.runs += 1
+            batch = self.batches.setdefault(rows, BatchStatistics())
+            batch.merge.add(merge_s)
+            batch.compute.add(compute_s)
+            batch.split.add(split_s)

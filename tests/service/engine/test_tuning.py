@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.engine.onnx_engine import OnnxEngine
+from service.engine.onnx_graph import OnnxGraph
+from service.engine.protocol import Inputs, Outputs
+from service.engine.tuning import rows_per_s, splits, tune
+from tests.service.engine.generic import write_generic
+
+
+class Sleeper:
+    """A graph whose run takes a known time, however many run at once."""
+
+    free = frozenset({"B"})
+
+    def __init__(self, sessions: int, run_s: float) -> None:
+        self.concurrency = sessions
+        self._run_s = run_s
+
+    def blank(self, sizes: dict[str, int]) -> Inputs:
+        return {"x": np.zeros(sizes["B"])}
+
+    def run(self, inputs: Inputs) -> Outputs:
+        time.sleep(self._run_s)
+        return {}
+
+
+def opener(sessions: int, threads: int) -> OnnxGraph:
+    return (sessions, threads)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("cores", "expected"),
+    [
+        (1, [(1, 1)]),
+        (2, [(2, 1), (1, 2)]),
+        (6, [(6, 1), (3, 2), (1, 4)]),
+        (8, [(8, 1), (4, 2), (2, 4), (1, 8)]),
+    ],
+)
+def test_the_cores_are_shared_out_in_every_way_that_uses_powers_of_two(
+    cores: int, expected: list[tuple[int, int]]
+) -> None:
+    assert splits(cores) == expected
+
+
+@pytest.mark.parametrize("fastest", [(4, 1), (2, 2), (1, 4)])
+def test_the_split_that_answers_most_rows_wins(fastest: tuple[int, int]) -> None:
+    plan = tune(opener, 4, lambda graph, rows: 200.0 if graph == fastest else 100.0)[1]
+    assert (plan.sessions, plan.threads) == fastest
+
+
+@pytest.mark.parametrize(
+    ("rates", "rows"),
+    [
+        ({1: 1000, 2: 1500, 4: 1900, 8: 2000, 16: 2050, 32: 2040, 64: 2050}, 8),  # within 3 % of the best
+        ({1: 1000, 2: 990, 4: 980, 8: 900, 16: 800, 32: 700, 64: 600}, 1),
+        ({1: 100, 2: 200, 4: 400, 8: 800, 16: 1600, 32: 3200, 64: 6400}, 64),
+        ({1: 20, 2: 20, 4: 20, 8: 20}, 1),  # 8 rows take 0.4 s: more are not tried
+    ],
+)
+def test_rows_end_where_more_of_them_gain_nothing(rates: dict[int, float], rows: int) -> None:
+    plan = tune(opener, 1, lambda graph, rows: rates[rows])[1]
+    assert (plan.rows, plan.rates) == (rows, rates)
+
+
+def test_a_rate_counts_the_rows_of_all_sessions() -> None:
+    for sessions in (1, 3):
+        rate = rows_per_s(Sleeper(sessions, 0.02), rows=5, window_s=0.1)  # type: ignore[arg-type]
+        assert 0.3 < rate / (sessions * 5 / 0.02) < 1.05
+
+
+def test_an_engine_finds_its_plan_while_it_warms_up_unless_it_is_given(tmp_path: Path) -> None:
+    write_generic(tmp_path)
+    free, given = OnnxEngine.load(tmp_path, cores=2), OnnxEngine.load(tmp_path, cores=2, sessions=2)
+    assert not free.plan("model").rates
+    free.warm_up()
+    given.warm_up()
+    assert free.plan("model").rates
+    assert not given.plan("model").rates
+    assert (given.plan("model").sessions, given.plan("model").threads) == (2, 1)
