@@ -9,12 +9,14 @@ CellsenseError
 │   ├── UnknownTask                       a task that the site cannot answer
 │   ├── UnknownFrame                      a label for a frame that nothing is known of
 │   ├── UnknownUe                         nothing is buffered for that UE
+│   ├── UnknownModel                      no model of that name or version
 │   └── TimestampConflict                 duplicated, out of order, or in the future
 ├── Unavailable                           nothing wrong with the input: try again later
 │   ├── Overloaded (retry_after_s)        the queue or the memory is full
 │   ├── NotReady                          still loading or warming up
 │   ├── ShuttingDown                      accepts no new work
 │   └── BufferUnavailable                 the trajectory buffer cannot be reached
+├── ModelNotReady                         a model is not loaded, or not warm yet
 ├── DeadlineExceeded                      the answer would come too late
 ├── EngineFailure                         inference raised
 └── ArtifactError                         a served model does not fit this code or this machine
@@ -73,6 +75,10 @@ class UnknownUe(InvalidInput):
     """Nothing is buffered for the UE."""
 
 
+class UnknownModel(InvalidInput):
+    """No artifact has a model of that name, or not in that version."""
+
+
 class UnknownFrame(InvalidInput):
     """A label belongs to a frame that nothing is known of: never answered, or too long ago."""
 
@@ -109,6 +115,10 @@ class ShuttingDown(Unavailable):
 
 class BufferUnavailable(Unavailable):
     """The trajectory buffer cannot be reached."""
+
+
+class ModelNotReady(CellsenseError):
+    """One model is not loaded, or not warm yet, whatever the service as a whole."""
 
 
 class DeadlineExceeded(CellsenseError):

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """Folder of artifacts, one folder each."""
     prefer: Names = ("gated-fusion",)
     """Names of artifacts, with commas between them: a site that several serve goes to the first of these that does."""
+    model_control: bool = True
+    """Whether models can be loaded and unloaded over the Open Inference Protocol while the service runs."""
     redis: str = Field(default="embedded://", repr=False)  # it may hold a password
     """Redis of the trajectories: embedded:// starts a server of its own, else redis://, rediss:// or unix://."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -14,13 +14,16 @@ from starlette.responses import Response
 
 from service.api.accounting import count_request
 from service.api.gateway import Gateway
+from service.api.infer import InferRoute
 from service.api.observe import OPERATION, REQUEST_ID, RequestObserver
+from service.api.oip import router as oip_router
 from service.api.problems import HttpProblem, problem_response
 from service.api.routes import router
 from service.api.specification import API_VERSION, DESCRIPTION, TITLE, specification
 from service.engine.protocol import Engine
 from service.errors import CellsenseError
 from service.metrics import Seat
+from service.runner.repository import Load
 from service.settings import Settings
 from service.telemetry.tracer import Tracer
 
@@ -35,6 +38,8 @@ def create_app(
     on_fatal: Callable[[], None] = lambda: None,
     seat: Seat | None = None,
     tracer: Tracer | None = None,
+    others: Sequence[Engine] = (),
+    load: Load | None = None,
 ) -> FastAPI:
     """The gateway's ASGI application; its lifespan starts and ends the parts behind it.
 
@@ -45,11 +50,13 @@ def create_app(
         on_fatal: called when the service will never become ready.
         seat: among the processes whose metrics count together; None where there is one process.
         tracer: makes spans, if any; closed with the application.
+        others: engines of artifacts that serve no site.
+        load: opens an artifact, to be loaded while the service runs; None where none can be.
 
     Raises:
         ArtifactError: a manifest lacks what answering needs.
     """
-    gateway = Gateway(settings, engines, now_s, on_fatal, seat, tracer)
+    gateway = Gateway(settings, engines, now_s, on_fatal, seat, tracer, others, load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -68,8 +75,11 @@ def create_app(
     )
     app.state.gateway = gateway
     app.include_router(router)
+    app.include_router(oip_router)
     app.openapi = specification  # type: ignore[method-assign]  # the way that FastAPI documents
     app.add_middleware(RequestObserver, traffic=gateway.metrics.traffic, tracer=tracer)
+    if tracer is None:
+        app.add_middleware(InferRoute, gateway=gateway)
     for kind in (CellsenseError, HttpProblem, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_with_problem)
     return app

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.types import Receive
 
 from service.api.problems import HttpProblem
 from service.errors import Overloaded, PayloadTooLarge
@@ -24,30 +25,49 @@ class BodyReader:
         self.inflight_bytes = 0
 
     @asynccontextmanager
-    async def body(self, request: Request) -> AsyncIterator[bytearray]:
+    async def json(self, request: Request) -> AsyncIterator[bytes | bytearray]:
+        """The body of a request that must be JSON by its headers. See `body`; raises `HttpProblem` (415), too."""
+        _require_json(request)
+        async with self.body(request.headers.get("content-length", ""), request.receive) as held:
+            yield held
+
+    @asynccontextmanager
+    async def body(self, content_length: str, receive: Receive) -> AsyncIterator[bytes | bytearray]:
         """The body, which counts as held until the context ends.
 
+        Args:
+            content_length: as the request declares it, if it does.
+            receive: where the body comes from.
+
         Raises:
-            HttpProblem: not JSON by its headers (415), too slow (408), or the client went away (499).
+            HttpProblem: too slow (408), or the client went away (499).
             PayloadTooLarge: over the limit, whether or not the request declared its length.
             Overloaded: there is no room for it beside the others.
         """
-        _require_json(request)
-        self._require_size(_declared_bytes(request), "declared")
-        held = bytearray()
+        if content_length.isascii() and content_length.isdigit():
+            self._require_size(int(content_length), "declared")
+        held: bytes | bytearray = b""
         try:
             async with asyncio.timeout(self.timeout_s):
-                async for chunk in request.stream():
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        gone = "the client closed the connection while it sent"
+                        raise HttpProblem(499, "Client went away", gone)
+                    chunk, more = message.get("body", b""), message.get("more_body", False)
                     self._require_size(len(held) + len(chunk), "or more")
                     self._require_room(len(chunk))
-                    held += chunk
+                    if held:
+                        held = held if isinstance(held, bytearray) else bytearray(held)
+                        held += chunk
+                    else:
+                        held = chunk  # the only one, most often: not copied
                     self.inflight_bytes += len(chunk)
             yield held
         except TimeoutError as error:
             detail = f"body: expected it within {self.timeout_s:g} s, got {len(held)} bytes: send fewer frames"
             raise HttpProblem(408, "Body too slow", detail) from error
-        except ClientDisconnect as error:
-            raise HttpProblem(499, "Client went away", "the client closed the connection while it sent") from error
         finally:
             self.inflight_bytes -= len(held)
 
@@ -69,8 +89,3 @@ def _require_json(request: Request) -> None:
     if encoding != "identity":
         detail = f"Content-Encoding: expected none, got {encoding[:64]}: send the JSON as it is"
         raise HttpProblem(415, "Unsupported media type", detail)
-
-
-def _declared_bytes(request: Request) -> int:
-    declared = request.headers.get("content-length", "")
-    return int(declared) if declared.isascii() and declared.isdigit() else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -13,10 +13,13 @@ import structlog
 from service.api.body import BodyReader
 from service.engine.cores import usable_cores
 from service.engine.protocol import Engine
+from service.errors import ArtifactError
 from service.feedback.feedback import Feedback
 from service.feedback.store import AnswerStore
 from service.metrics import Metrics, Seat
 from service.pipeline import Pipeline
+from service.runner.graph_runner import GraphRunner
+from service.runner.repository import Load, Repository
 from service.settings import Settings
 from service.telemetry.devices import device_reader
 from service.telemetry.sampler import Sampler
@@ -29,7 +32,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class Gateway:
-    """Settings, metrics, Redis and pipeline of one process of the service."""
+    """Settings, metrics, Redis, pipeline and models of one process of the service."""
 
     def __init__(
         self,
@@ -39,6 +42,8 @@ class Gateway:
         on_fatal: Callable[[], None] = lambda: None,
         seat: Seat | None = None,
         tracer: Tracer | None = None,
+        others: Sequence[Engine] = (),
+        load: Load | None = None,
     ) -> None:
         """Nothing runs before `running` is entered.
 
@@ -49,6 +54,8 @@ class Gateway:
             on_fatal: called when the models cannot be warmed up, so that the service will never be ready.
             seat: among the processes whose metrics count together, if any.
             tracer: makes spans, if any; closed in the end.
+            others: engines of artifacts that serve no site.
+            load: opens an artifact, to be loaded while the service runs; None where none can be.
         """
         self.settings = settings
         self.metrics = Metrics(seat, settings.commit)
@@ -60,6 +67,11 @@ class Gateway:
             self.redis, ttl_s=settings.trajectory_ttl_s, late_tolerance_s=settings.late_tolerance_s
         )
         self.pipeline = Pipeline(engines, buffer, settings, self.metrics, self.stages, now_s)
+        self.repository = Repository(settings.models, load, self._runners)
+        for model in self.pipeline.models:
+            self.repository.add(model.engine, model.runners)
+        for engine in others:
+            self.repository.add(engine)
         store = AnswerStore(self.redis, settings.label_ttl_s) if settings.label_ttl_s else None
         self.feedback = Feedback(store, self.metrics.truth)
         self.bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes, settings.body_timeout_s)
@@ -86,16 +98,38 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.pipeline.close()
+            await self.repository.close()
             await self.feedback.close()
             await self.redis.close()
             self.parsers.shutdown(wait=False, cancel_futures=True)
             if self._tracer is not None:
                 await asyncio.to_thread(self._tracer.close)
 
+    def require_control(self) -> None:
+        """Raise `ArtifactError` where models cannot be loaded and unloaded while the service runs."""
+        if not self.settings.model_control:
+            raise ArtifactError("models cannot be loaded or unloaded: the service was started with model_control off")
+        if self.settings.workers > 1:
+            raise ArtifactError("models cannot be loaded or unloaded: the service has several processes; restart it")
+
+    def _runners(self, engine: Engine) -> dict[str, GraphRunner]:
+        return {
+            graph: GraphRunner(
+                engine,
+                graph,
+                self.metrics.compute,
+                max_queue_rows=self.settings.max_queue_rows,
+                max_rows=self.settings.max_run_rows,
+            )
+            for graph in engine.manifest.tensors.graphs
+        }
+
     async def _warm_up(self) -> None:
         started_s = time.monotonic()
         try:
+            await self.repository.warm_up()
             await self.pipeline.warm_up()
+            self.repository.publish_pinned()
         except Exception:
             log.exception("The models could not be warmed up: the service will not become ready")
             self._on_fatal()

@@ -57,7 +57,7 @@ class _Request:
     """What is to be said of one request."""
 
     def __init__(self, scope: Scope, traffic: TrafficMetrics) -> None:
-        self.id = scope.setdefault("state", {})["request_id"] = _request_id(scope["headers"])
+        self.id = scope.setdefault("state", {})["request_id"] = request_id(scope["headers"])
         self.method = scope["method"] if scope["method"] in _METHODS else "other"
         self._scope = scope
         self._traffic = traffic
@@ -91,7 +91,7 @@ class _Request:
         say("request", method=self.method, route=route, status=status, duration_s=round(duration_s, 6))
 
 
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The caller's, where it is legible, else a new one."""
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Id of a request by its headers: the caller's, where it is legible, else a new one."""
     given = next((value for name, value in headers if name == _HEADER), b"")
     return given.decode() if _LEGIBLE.fullmatch(given) else uuid4().hex

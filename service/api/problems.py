@@ -10,12 +10,14 @@ import orjson
 from starlette.responses import Response
 
 from service.errors import (
+    ArtifactError,
     BufferUnavailable,
     CellsenseError,
     DeadlineExceeded,
     EngineFailure,
     InvalidInput,
     MalformedBody,
+    ModelNotReady,
     NotReady,
     Overloaded,
     PayloadTooLarge,
@@ -23,6 +25,7 @@ from service.errors import (
     TimestampConflict,
     Unavailable,
     UnknownFrame,
+    UnknownModel,
     UnknownScene,
     UnknownSite,
     UnknownTask,
@@ -38,12 +41,15 @@ _STATUS: dict[type[BaseException], tuple[int, str]] = {
     UnknownScene: (404, "Unknown scene"),
     UnknownFrame: (404, "Unknown frame"),
     UnknownUe: (404, "Unknown UE"),
+    UnknownModel: (404, "Unknown model"),
     TimestampConflict: (409, "Timestamp conflict"),
     PayloadTooLarge: (413, "Payload too large"),
     UnknownTask: (422, "Unknown task"),
     InvalidInput: (422, "Invalid input"),
     EngineFailure: (500, "Inference failed"),
     Overloaded: (503, "Overloaded"),
+    ModelNotReady: (400, "Model not ready"),  # by the Open Inference Protocol
+    ArtifactError: (400, "Model does not fit"),
     NotReady: (503, "Not ready"),
     ShuttingDown: (503, "Shutting down"),
     BufferUnavailable: (503, "Trajectory buffer unavailable"),

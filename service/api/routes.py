@@ -40,14 +40,14 @@ async def sense(request: Request) -> Response:
     gateway = _gateway(request)
     gateway.pipeline.require_available()
     settings, loop = gateway.settings, asyncio.get_running_loop()
-    async with gateway.bodies.body(request) as body:
+    async with gateway.bodies.json(request) as body:
         deadline_s = time.monotonic() + settings.deadline_s
         with gateway.stages.stage("parse"):
             batch = await loop.run_in_executor(
                 gateway.parsers, parse_batch, body, settings.max_batch_frames, settings.max_batch_scenes
             )
         try:
-            outcomes = await while_connected(request, gateway.pipeline.sense(batch, deadline_s))
+            outcomes = await while_connected(request.receive, gateway.pipeline.sense(batch, deadline_s))
         except HttpProblem as gone:
             count_frames(gateway.metrics.traffic, gateway.pipeline.sites, batch.frames, [gone] * len(batch.frames))
             raise
@@ -64,7 +64,7 @@ async def labels(request: Request) -> Response:
     of it may come in several labels, each truth counts once. A label must not follow its answer within milliseconds.
     """
     gateway = _gateway(request)
-    async with gateway.bodies.body(request) as body:
+    async with gateway.bodies.json(request) as body:
         entries = await asyncio.get_running_loop().run_in_executor(
             gateway.parsers, parse_labels, body, gateway.settings.max_batch_frames, gateway.pipeline.sites
         )
@@ -81,7 +81,7 @@ async def trajectory(request: Request, site: str, ue: str) -> Response:
     """The buffered trajectory of a UE: every vertex from the frames up to it, and, where the model can, from all."""
     gateway = _gateway(request)
     deadline_s = time.monotonic() + gateway.settings.deadline_s
-    found = await while_connected(request, gateway.pipeline.trajectory(site, ue, deadline_s))
+    found = await while_connected(request.receive, gateway.pipeline.trajectory(site, ue, deadline_s))
     return _json({"site": site, "ue": ue, "vertices": found.vertices, "path": found.path})
 
 

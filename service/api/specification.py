@@ -17,12 +17,14 @@ from service.api.examples import (
     SENSE_RESPONSE,
     TRAJECTORY_RESPONSE,
 )
+from service.api.oip import router as oip_router
+from service.api.oip_schemas import InferRequest
 from service.api.problems import CONTENT_TYPE
 from service.api.routes import router
 from service.api.schemas import LabelsRequest, Problem, SenseRequest
 
 TITLE = "cellsense"
-API_VERSION = "1.1.0"  # of the interface, not of the package
+API_VERSION = "1.2.0"  # of the interface, not of the package
 DESCRIPTION = (
     "The sensing brain of a base station: batches of channel state information, camera, radar and LiDAR go in; "
     "positions with honest uncertainty, line of sight and activity come out. Errors are RFC 9457 problems."
@@ -38,9 +40,16 @@ def specification() -> dict[str, Any]:
     Requests and the problem are added by hand: the routes read bodies themselves, a frame at a time, so FastAPI does
     not see their schemas.
     """
-    document = get_openapi(title=TITLE, version=API_VERSION, description=DESCRIPTION, routes=router.routes)
+    document = get_openapi(
+        title=TITLE, version=API_VERSION, description=DESCRIPTION, routes=[*router.routes, *oip_router.routes]
+    )
     _, definitions = models_json_schema(
-        [(SenseRequest, "validation"), (LabelsRequest, "validation"), (Problem, "serialization")],
+        [
+            (SenseRequest, "validation"),
+            (LabelsRequest, "validation"),
+            (InferRequest, "validation"),
+            (Problem, "serialization"),
+        ],
         ref_template=SCHEMAS + "{model}",
     )
     schemas = document["components"]["schemas"] | definitions["$defs"]
@@ -54,6 +63,10 @@ def specification() -> dict[str, Any]:
     trajectory["responses"]["200"]["content"]["application/json"]["example"] = TRAJECTORY_RESPONSE
     for unused in ("HTTPValidationError", "ValidationError"):  # what FastAPI would answer with, were it to validate
         del schemas[unused]
-    del trajectory["responses"]["422"]
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+            del operation["responses"]["422"]
+        if "parameters" in operation:  # one function serves a path with and without a version
+            operation["parameters"] = [each for each in operation["parameters"] if each["in"] == "path"]
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document

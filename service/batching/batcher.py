@@ -48,7 +48,7 @@ class Batcher(Generic[Job, Result]):
 
     def __init__(
         self,
-        run: Callable[[list[Job]], list[Result]],
+        run: Callable[[list[Job]], Sequence[Result | EngineFailure]],
         rows: Callable[[Job], int],
         *,
         max_rows: int,
@@ -61,7 +61,8 @@ class Batcher(Generic[Job, Result]):
         """Make a batcher; its threads start with the first job.
 
         Args:
-            run: answers a batch, one result a job in the same order. Called in a thread, by `workers` at once.
+            run: answers a batch, one result a job in the same order, or the failure of that job. Called in a thread,
+                by `workers` at once.
             rows: size of a job, at least 1.
             max_rows: most rows in a batch of several jobs.
             max_queue_rows: most rows that wait; more are shed with `Overloaded`.
@@ -97,6 +98,11 @@ class Batcher(Generic[Job, Result]):
     def configure(self, max_rows: int, workers: int) -> None:
         """Set the most rows of a batch and the batches at the same time, from the next batch on."""
         self._max_rows, self._workers = max_rows, workers
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return not self._waiting and not self._running
 
     async def submit(
         self,
@@ -239,7 +245,11 @@ class Batcher(Generic[Job, Result]):
         end_s = self._clock()
         for entry, result in zip(batch, results, strict=True):
             entry.started_at_s, entry.ended_at_s = start_s, end_s
-            if not entry.answer.done():
+            if entry.answer.done():
+                continue
+            if isinstance(result, EngineFailure):
+                entry.answer.set_exception(result)
+            else:
                 entry.answer.set_result(result)
         self._measure(batch, start_s, end_s)
 

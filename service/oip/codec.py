@@ -43,12 +43,14 @@ class InferRequest:
         inputs: tensors by name.
         outputs: which to answer, and whether in binary; None: all, by `binary_outputs`.
         binary_outputs: whether outputs that do not say themselves are answered in binary.
+        timeout_s: seconds after which the answer is of no use, None where the caller does not say.
     """
 
     id: str
     inputs: dict[str, Tensor]
     outputs: dict[str, bool] | None
     binary_outputs: bool
+    timeout_s: float | None = None
 
 
 def datatype(dtype: str) -> str:
@@ -99,7 +101,7 @@ def read_request(
     if not isinstance(identity, str):
         raise InvalidInput("id", "a text", type(identity).__name__)
     wanted = parameters.get("binary_data_output", False) is True
-    return InferRequest(identity, inputs, _outputs(document, wanted), wanted)
+    return InferRequest(identity, inputs, _outputs(document, wanted), wanted, _timeout_s(parameters))
 
 
 def write_response(
@@ -166,6 +168,14 @@ def _parameters(entry: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     if "shared_memory_region" in parameters:
         raise InvalidInput(f"{field}.parameters".lstrip("."), "no shared memory, which is not offered", "a region")
     return parameters
+
+
+def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
+    """Triton's request parameter, in microseconds; 0 is none."""
+    timeout_us = parameters.get("timeout", 0)
+    if type(timeout_us) is not int or timeout_us < 0:
+        raise InvalidInput("parameters.timeout", "microseconds, 0 or more", repr(timeout_us)[:64])
+    return timeout_us / 1e6 or None
 
 
 def _spec(

@@ -87,6 +87,11 @@ class Pipeline:
         """Every site that is served, by name."""
         return self._sites
 
+    @property
+    def models(self) -> list[Model]:
+        """Every model, each once."""
+        return list(dict.fromkeys(self._models.values()))
+
     def manifest(self, site: str) -> Manifest:
         """Manifest of the artifact that serves a site. Raises `UnknownSite`."""
         return self._model(site).manifest
@@ -94,7 +99,7 @@ class Pipeline:
     async def warm_up(self) -> None:
         """Run every shape that will be served. Raises what the engines raise; the pipeline then stays not ready."""
         loop = asyncio.get_running_loop()
-        for model in dict.fromkeys(self._models.values()):
+        for model in self.models:
             try:
                 await loop.run_in_executor(self._threads, model.warm_up)
             except Exception as error:
@@ -108,7 +113,7 @@ class Pipeline:
         """Accept no more work, fail what waits, finish what runs."""
         self._unavailable = (ShuttingDown, "this instance is shutting down: send the request to another")
         self._metrics.system.ready.set(0)
-        await asyncio.gather(*(model.close() for model in dict.fromkeys(self._models.values())))
+        await asyncio.gather(*(model.close() for model in self.models))
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def sense(self, batch: Batch, deadline_s: float) -> list[Outcome]:

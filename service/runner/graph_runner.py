@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import structlog
 
 from service.batching.batcher import Batcher
-from service.contract.tensors import TensorSpec
 from service.engine.merging import cut, join, merging
 from service.engine.protocol import Engine, Inputs, Outputs
+from service.errors import EngineFailure
 from service.metrics.compute import ComputeMetrics
 from service.runner.statistics import GraphStatistics
+
+DRAIN_S = 10.0  # that a model which is replaced may take to answer what waits for it
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class GraphRunner:
@@ -19,6 +26,8 @@ class GraphRunner:
     Attributes:
         name: of the model that it is to callers from outside: that of the artifact, where it has a single graph, else
             `<artifact>-<graph>`.
+        version: of the artifact.
+        steps: T of its contract, 0 where there is none.
         inputs, outputs: its tensors.
         statistics: what it has done.
         max_rows: most rows of a run.
@@ -45,6 +54,8 @@ class GraphRunner:
         contract = engine.manifest.tensors
         self.name = engine.name if len(contract.graphs) == 1 else f"{engine.name}-{graph}"
         self.inputs, self.outputs = contract.graphs[graph]
+        self.version = engine.manifest.version
+        self.steps = contract.steps
         self.statistics = GraphStatistics()
         self._engine, self._graph = engine, graph
         self._merging = merging(contract, graph)
@@ -66,11 +77,6 @@ class GraphRunner:
             observe_queue=metrics.queue_rows.labels(self.name).inc,
         )
         self.follow_plan()
-
-    @property
-    def spec_by_name(self) -> dict[str, TensorSpec]:
-        """Its inputs by name."""
-        return {spec.name: spec for spec in self.inputs}
 
     def follow_plan(self) -> None:
         """Run from now on as the engine, which has found out in its `warm_up`, says that it runs best."""
@@ -107,18 +113,49 @@ class GraphRunner:
             self.statistics.failed(time.monotonic() - begun_s)
             raise
 
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait."""
+        return self._batcher.queued_rows
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether requests run together: where all tensors have rows, and no other size is free."""
+        return not self._merging.alone
+
+    async def drain(self, grace_s: float = DRAIN_S) -> None:
+        """Wait until nothing waits or runs, at most for `grace_s`."""
+        end_s = time.monotonic() + grace_s
+        while not self._batcher.idle and time.monotonic() < end_s:
+            await asyncio.sleep(0.005)
+
     async def close(self) -> None:
         """Fail what waits, finish what runs."""
         await self._batcher.close()
 
-    def _run(self, jobs: list[Inputs]) -> list[Outputs]:
+    def _run(self, jobs: list[Inputs]) -> Sequence[Outputs | EngineFailure]:
+        try:
+            return self._run_together(jobs)
+        except EngineFailure as error:
+            if len(jobs) == 1:
+                raise
+            log.warning("A batch failed: each of its jobs is run alone", model=self.name, error=str(error))
+            return [self._run_alone(job) for job in jobs]
+
+    def _run_alone(self, job: Inputs) -> Outputs | EngineFailure:
+        try:
+            return self._run_together([job])[0]
+        except EngineFailure as error:
+            return error
+
+    def _run_together(self, jobs: list[Inputs]) -> list[Outputs]:
         timed = _Timed(self._engine)
         started_s = time.perf_counter()
         answers = self._merging.run(timed, jobs)
         ended_s = time.perf_counter()
         rows = sum(map(self._merging.rows, jobs))
         compute_s = timed.ended_s - timed.started_s
-        self.statistics.ran(rows, timed.started_s - started_s, compute_s, ended_s - timed.ended_s)
+        self.statistics.ran(rows, len(jobs), timed.started_s - started_s, compute_s, ended_s - timed.ended_s)
         self._compute_duration.observe(compute_s)
         return answers
 

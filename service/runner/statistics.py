@@ -19,15 +19,15 @@ class Duration:
     count: int = 0
     total_s: float = 0.0
 
-    def add(self, duration_s: float) -> None:
-        """It happened again."""
-        self.count += 1
-        self.total_s += duration_s
+    def add(self, duration_s: float, times: int = 1) -> None:
+        """It happened again, to so many at once."""
+        self.count += times
+        self.total_s += duration_s * times
 
 
 @dataclass
-class BatchStatistics:
-    """Runs of one number of rows: putting tensors together, computing, taking apart."""
+class RunStatistics:
+    """The parts of a run: putting tensors together, computing, taking apart."""
 
     merge: Duration = field(default_factory=Duration)
     compute: Duration = field(default_factory=Duration)
@@ -44,7 +44,8 @@ class GraphStatistics:
         self.success = Duration()
         self.fail = Duration()
         self.queue = Duration()
-        self.batches: dict[int, BatchStatistics] = {}
+        self.jobs = RunStatistics()  # once a job
+        self.batches: dict[int, RunStatistics] = {}  # once a run, by its rows
         self._lock = threading.Lock()
 
     def answered(self, rows: int, queue_s: float, total_s: float) -> None:
@@ -58,11 +59,11 @@ class GraphStatistics:
         """A job was not."""
         self.fail.add(total_s)
 
-    def ran(self, rows: int, merge_s: float, compute_s: float, split_s: float) -> None:
-        """A batch was run."""
+    def ran(self, rows: int, jobs: int, merge_s: float, compute_s: float, split_s: float) -> None:
+        """A batch of so many rows, in so many jobs, was run."""
         with self._lock:
             self.runs += 1
-            batch = self.batches.setdefault(rows, BatchStatistics())
-            batch.merge.add(merge_s)
-            batch.compute.add(compute_s)
-            batch.split.add(split_s)
+            for parts, times in ((self.batches.setdefault(rows, RunStatistics()), 1), (self.jobs, jobs)):
+                parts.merge.add(merge_s, times)
+                parts.compute.add(compute_s, times)
+                parts.split.add(split_s, times)

@@ -48,8 +48,16 @@ def build_app(settings: Settings, on_fatal: Callable[[], None], seat: Seat | Non
         sessions=settings.sessions,
         cores=max(1, usable_cores() // settings.workers),
     )
-    engines = load_artifacts(settings.models, load, settings.prefer)
-    return create_app(settings, engines, on_fatal=on_fatal, seat=seat, tracer=make_tracer(settings))
+    found = load_artifacts(settings.models, load, settings.prefer)
+    return create_app(
+        settings,
+        found.by_site,
+        on_fatal=on_fatal,
+        seat=seat,
+        tracer=make_tracer(settings),
+        others=found.others,
+        load=load,
+    )
 
 
 def server_config(settings: Settings, app: FastAPI | Callable[[], FastAPI], workers: int = 1) -> uvicorn.Config:

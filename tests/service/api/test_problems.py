@@ -21,15 +21,18 @@ STATUS = {
     "UnknownTask": 422,
     "UnknownFrame": 404,
     "UnknownUe": 404,
+    "UnknownModel": 404,
     "TimestampConflict": 409,
     "Overloaded": 503,
     "NotReady": 503,
+    "ModelNotReady": 400,
+    "ArtifactError": 400,
     "ShuttingDown": 503,
     "BufferUnavailable": 503,
     "DeadlineExceeded": 504,
     "EngineFailure": 500,
 }
-NEVER_RAISED_BY_A_REQUEST = {"CellsenseError", "Unavailable", "ArtifactError"}
+NEVER_RAISED_BY_A_REQUEST = {"CellsenseError", "Unavailable"}
 
 
 def kinds(base: type[CellsenseError] = CellsenseError) -> Iterator[type[CellsenseError]]:
