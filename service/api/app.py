@@ -78,10 +78,10 @@ def create_app(
     app.include_router(oip_router)
     app.openapi = specification  # type: ignore[method-assign]  # the way that FastAPI documents
     app.add_middleware(RequestObserver, traffic=gateway.metrics.traffic, tracer=tracer)
-    if tracer is None:
-        app.add_middleware(InferRoute, gateway=gateway)
     for kind in (CellsenseError, HttpProblem, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_with_problem)
+    if tracer is None:
+        app.middleware_stack = InferRoute(app.build_middleware_stack(), gateway)
     return app
 
 

@@ -17,6 +17,7 @@ from service.errors import ArtifactError
 from service.feedback.feedback import Feedback
 from service.feedback.store import AnswerStore
 from service.metrics import Metrics, Seat
+from service.oip.inference import Inference
 from service.pipeline import Pipeline
 from service.runner.graph_runner import GraphRunner
 from service.runner.repository import Load, Repository
@@ -72,6 +73,7 @@ class Gateway:
             self.repository.add(model.engine, model.runners)
         for engine in others:
             self.repository.add(engine)
+        self.inference = Inference()
         store = AnswerStore(self.redis, settings.label_ttl_s) if settings.label_ttl_s else None
         self.feedback = Feedback(store, self.metrics.truth)
         self.bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes, settings.body_timeout_s)

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable
 
 import structlog
+from prometheus_client import Histogram
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,7 +23,6 @@ from service.api.observe import REQUEST_ID, request_id
 from service.api.problems import HttpProblem, problem_response
 from service.errors import CellsenseError, EngineFailure, InvalidInput, PayloadTooLarge
 from service.oip.codec import HEADER_LENGTH, write_response
-from service.oip.inference import read_inputs
 
 BINARY, JSON = "application/octet-stream", "application/json"
 SMALL_JSON_BYTES = 16_384  # more of it is parsed in a thread
@@ -40,6 +40,8 @@ class InferRoute:
     def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
         self.app = app
         self.gateway = gateway
+        self.verbose = gateway.settings.log_level == "debug"  # at a thousand calls a second the rest is not logged
+        self._durations: dict[tuple[str, int], Histogram] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
@@ -72,16 +74,25 @@ class InferRoute:
             count_request(traffic, error)
         finally:
             duration_s = time.monotonic() - started_s
-            traffic.request_duration.labels(route, "POST", status).observe(duration_s)
+            self._duration(route, status).observe(duration_s)
             traffic.requests_in_flight.dec()
-        say = log.debug if failure is None else log.info
-        say("request", method="POST", route=route, status=status, duration_s=round(duration_s, 6))
+        if failure is not None or self.verbose:
+            say = log.debug if failure is None else log.info
+            say("request", method="POST", route=route, status=status, duration_s=round(duration_s, 6))
         if failure is not None:
             await failure(scope, receive, send)
             return
         start["headers"].append((b"x-request-id", identity.encode()))
         await send(start)
         await send({"type": "http.response.body", "body": body})
+
+    def _duration(self, route: str, status: int) -> Histogram:
+        found = self._durations.get((route, status))
+        if found is None:
+            found = self._durations[route, status] = self.gateway.metrics.traffic.request_duration.labels(
+                route, "POST", status
+            )
+        return found
 
 
 async def answer_infer(gateway: Gateway, model: str, version: str, headers: Headers, receive: Receive) -> Response:
@@ -109,9 +120,9 @@ async def _infer(
             body = await loop.run_in_executor(gateway.parsers, _decompressed, body, encoding.decode("latin-1"), limit)
         runner = gateway.repository.runner(model, version)  # which may have been replaced meanwhile
         if _json_bytes(body, header_length) > SMALL_JSON_BYTES:
-            request = await loop.run_in_executor(gateway.parsers, read_inputs, body, header_length, runner)
+            request = await loop.run_in_executor(gateway.parsers, gateway.inference.read, body, header_length, runner)
         else:
-            request = read_inputs(body, header_length, runner)
+            request = gateway.inference.read(body, header_length, runner)
         patience_s = gateway.settings.deadline_s
         if request.timeout_s is not None:
             patience_s = min(patience_s, request.timeout_s)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
-from uuid import uuid4
+from itertools import count
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +19,7 @@ REQUEST_ID = "X-Request-Id"
 OPERATION = frozenset(("/healthz", "/readyz", "/metrics"))  # asked all the time, by machines
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _HEADER = REQUEST_ID.lower().encode()
+_PROCESS, _NUMBER = secrets.token_hex(8), count()  # a random number a request would take as long as reading its head
 _LEGIBLE = re.compile(rb"[A-Za-z0-9_.:+/=-]{1,128}")  # nothing that could forge a line or a header
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -94,4 +96,4 @@ class _Request:
 def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Id of a request by its headers: the caller's, where it is legible, else a new one."""
     given = next((value for name, value in headers if name == _HEADER), b"")
-    return given.decode() if _LEGIBLE.fullmatch(given) else uuid4().hex
+    return given.decode() if _LEGIBLE.fullmatch(given) else f"{_PROCESS}{next(_NUMBER):016x}"

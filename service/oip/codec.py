@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,10 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
 }
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
+
+REMEMBERED, REMEMBERED_BYTES = 256, 4096  # documents of a model, and their size at most
+_MOST_DIGITS = 18  # of a header length
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 Tensor = NDArray[np.generic]
 
@@ -58,50 +63,87 @@ def datatype(dtype: str) -> str:
     return _NAMES[np.dtype(dtype)]
 
 
-def read_request(
-    body: bytes | bytearray | memoryview, header_length: str | None, specs: Sequence[TensorSpec]
-) -> InferRequest:
-    """Parse a body.
+class RequestReader:
+    """Reads requests for one model.
 
-    Args:
-        body: all of it.
-        header_length: the value of `HEADER_LENGTH`, None where the body is JSON alone. At 0 the body is the data of the
-            only input.
-        specs: inputs of the model.
-
-    Raises:
-        MalformedBody: not JSON, or a header length that does not fit.
-        InvalidInput: a tensor is missing, unknown, of another datatype or shape, or its bytes do not add up.
+    It remembers the documents that it has seen lately, for clients that send binary tensors repeat theirs: all that
+    changes is what comes after.
     """
-    view = memoryview(body)
-    size = _header_size(header_length, len(view))
-    if size == 0 and header_length is not None:
-        return InferRequest("", {specs[0].name: _raw(view, specs)}, None, binary_outputs=True)
-    document = _document(view[:size])
-    entries = _entries(document, "inputs")
-    by_name = {spec.name: spec for spec in specs}
-    inputs: dict[str, Tensor] = {}
-    rest = view[size:]
-    for number, entry in enumerate(entries):
-        field = f"inputs[{number}]"
-        spec = _spec(entry, field, by_name, inputs)
-        shape = _shape(entry, field, spec)
-        _check_datatype(entry, field, spec)
-        binary = _parameters(entry, field).get("binary_data_size")
-        if binary is None:
-            inputs[spec.name] = _from_json(entry, field, spec, shape)
-        else:
-            inputs[spec.name], rest = _from_bytes(binary, f"{field}.parameters.binary_data_size", rest, spec, shape)
-    if len(rest):
-        raise InvalidInput("body", "binary tensors that add up to its length", f"{len(rest)} bytes after the last one")
-    if missing := [name for name in by_name if name not in inputs]:
-        raise InvalidInput("inputs", f"the tensors {', '.join(by_name)}", f"none named {', '.join(missing)}")
-    parameters = _parameters(document, "")
-    identity = document.get("id", "")
-    if not isinstance(identity, str):
-        raise InvalidInput("id", "a text", type(identity).__name__)
-    wanted = parameters.get("binary_data_output", False) is True
-    return InferRequest(identity, inputs, _outputs(document, wanted), wanted, _timeout_s(parameters))
+
+    def __init__(self, specs: Sequence[TensorSpec]) -> None:
+        """Take the inputs of the model."""
+        self._specs = tuple(specs)
+        self._known = {spec.name: spec for spec in specs}
+        self._remembered = lru_cache(REMEMBERED)(self._plan)
+
+    def read(self, body: bytes | bytearray | memoryview, header_length: str | None) -> InferRequest:
+        """Parse a body.
+
+        Args:
+            body: all of it.
+            header_length: the value of `HEADER_LENGTH`, None where the body is JSON alone. At 0 the body is the data of
+                the only input.
+
+        Raises:
+            MalformedBody: not JSON, or a header length that does not fit.
+            InvalidInput: a tensor is missing, unknown, of another datatype or shape, or its bytes do not add up.
+        """
+        view = memoryview(body)
+        size = _header_size(header_length, len(view))
+        if size == 0 and header_length is not None:
+            return InferRequest("", {self._specs[0].name: _raw(view, self._specs)}, None, binary_outputs=True)
+        header = body if isinstance(body, bytes) and size == len(body) else bytes(view[:size])
+        rest = view[size:]
+        plan = self._remembered(header) if len(header) <= REMEMBERED_BYTES else self._plan(header)
+        if plan.size != len(rest):
+            expected = f"binary tensors of {plan.size} bytes in all, as its document says"
+            raise InvalidInput("body", expected, f"{len(rest)} bytes after that")
+        inputs = dict(plan.inputs)
+        for name, dtype, shape, start, end in plan.binary:
+            inputs[name] = np.frombuffer(rest[start:end], dtype).reshape(shape)
+        return InferRequest(plan.id, inputs, plan.outputs, plan.binary_outputs, plan.timeout_s)
+
+    def _plan(self, header: bytes) -> _Plan:
+        """What a document says of the request, and of the bytes after it."""
+        document = _document(header)
+        given: dict[str, Tensor] = {}
+        binary: list[tuple[str, np.dtype[Any], tuple[int, ...], int, int]] = []
+        seen: set[str] = set()
+        sizes: dict[str, int] = {}
+        end = 0
+        for number, entry in enumerate(_entries(document, "inputs")):
+            field = f"inputs[{number}]"
+            spec = _spec(entry, field, self._known, seen)
+            shape = _shape(entry, field, spec, sizes)
+            _check_datatype(entry, field, spec)
+            said = _parameters(entry, field).get("binary_data_size")
+            if said is None:
+                given[spec.name] = _from_json(entry, field, spec, shape)
+                given[spec.name].flags.writeable = False  # it may be remembered
+                continue
+            start, end = end, end + _byte_size(said, f"{field}.parameters.binary_data_size", spec, shape)
+            binary.append((spec.name, DATATYPES[datatype(spec.dtype)], shape, start, end))
+        if missing := [name for name in self._known if name not in seen]:
+            expected = f"the tensors {', '.join(self._known)}"
+            raise InvalidInput("inputs", expected, f"none named {', '.join(missing)}")
+        identity = document.get("id", "")
+        if not isinstance(identity, str):
+            raise InvalidInput("id", "a text", type(identity).__name__)
+        parameters = _parameters(document, "")
+        wanted = parameters.get("binary_data_output", False) is True
+        outputs = _outputs(document, wanted)
+        return _Plan(identity, outputs, wanted, _timeout_s(parameters), given, tuple(binary), end)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    id: str
+    outputs: dict[str, bool] | None
+    binary_outputs: bool
+    timeout_s: float | None
+    inputs: dict[str, Tensor]  # those that are in the document
+    binary: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int, int], ...]  # name, dtype, shape, first byte, end
+    size: int  # of all binary tensors, bytes
 
 
 def write_response(
@@ -113,35 +155,62 @@ def write_response(
         InvalidInput: an output was asked for that the model does not have.
     """
     wanted = dict.fromkeys(outputs, request.binary_outputs) if request.outputs is None else request.outputs
-    entries: list[dict[str, Any]] = []
+    described: list[tuple[str, str, tuple[int, ...], int | None]] = []
+    listed: list[Tensor] = []
     parts: list[bytes | memoryview] = []
     for name, binary in wanted.items():
         if name not in outputs:
             raise InvalidInput("outputs", f"some of {', '.join(outputs)}", repr(name[:64]))
-        array = np.ascontiguousarray(outputs[name])
-        entry: dict[str, Any] = {"name": name, "datatype": datatype(array.dtype.str), "shape": list(array.shape)}
+        array = np.ascontiguousarray(outputs[name]).reshape(outputs[name].shape)
+        described.append((name, array.dtype.str, array.shape, array.nbytes if binary else None))
         if binary:
-            entry["parameters"] = {"binary_data_size": array.nbytes}
             parts.append(array.data.cast("B") if array.size else b"")
         else:
-            entry["data"] = array.ravel()
-        entries.append(entry)
-    document: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": entries}
-    if request.id:
-        document["id"] = request.id
-    header = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+            listed.append(array)
+    if listed:
+        header = orjson.dumps(_answer(request.id, model, version, described, listed), option=_NUMPY)
+    else:
+        header = _binary_header(request.id, model, version, tuple(described))
     return [header, *parts], len(header) if parts else None
+
+
+def _answer(
+    identity: str,
+    model: str,
+    version: str,
+    described: Sequence[tuple[str, str, tuple[int, ...], int | None]],
+    listed: Sequence[Tensor],
+) -> dict[str, Any]:
+    data = iter(listed)
+    entries: list[dict[str, Any]] = []
+    for name, dtype, shape, size in described:
+        entry: dict[str, Any] = {"name": name, "datatype": datatype(dtype), "shape": list(shape)}
+        entries.append(entry)
+        if size is None:
+            entry["data"] = next(data).ravel()
+        else:
+            entry["parameters"] = {"binary_data_size": size}
+    document: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": entries}
+    return {**document, "id": identity} if identity else document
+
+
+@lru_cache(REMEMBERED)
+def _binary_header(
+    identity: str, model: str, version: str, described: tuple[tuple[str, str, tuple[int, ...], int | None], ...]
+) -> bytes:
+    return orjson.dumps(_answer(identity, model, version, described, ()))
 
 
 def _header_size(header_length: str | None, body: int) -> int:
     if header_length is None:
         return body
-    if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > body:
+    digits = header_length.isascii() and header_length.isdigit() and len(header_length) <= _MOST_DIGITS
+    if not digits or int(header_length) > body:
         raise MalformedBody(HEADER_LENGTH, f"at most the {body} bytes of the body", header_length[:32])
     return int(header_length)
 
 
-def _document(header: memoryview) -> dict[str, Any]:
+def _document(header: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(header)
     except orjson.JSONDecodeError as error:
@@ -178,27 +247,31 @@ def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
     return timeout_us / 1e6 or None
 
 
-def _spec(
-    entry: Mapping[str, Any], field: str, known: Mapping[str, TensorSpec], seen: Mapping[str, Tensor]
-) -> TensorSpec:
+def _spec(entry: Mapping[str, Any], field: str, known: Mapping[str, TensorSpec], seen: set[str]) -> TensorSpec:
     name = entry.get("name")
     if not isinstance(name, str) or name not in known:
         raise InvalidInput(f"{field}.name", f"one of {', '.join(known)}", repr(name)[:64])
     if name in seen:
         raise InvalidInput(f"{field}.name", "each input once", f"{name} again")
+    seen.add(name)
     return known[name]
 
 
-def _shape(entry: Mapping[str, Any], field: str, spec: TensorSpec) -> tuple[int, ...]:
+def _shape(entry: Mapping[str, Any], field: str, spec: TensorSpec, sizes: dict[str, int]) -> tuple[int, ...]:
+    """Shape of a tensor; `sizes` has those of the free dimensions so far."""
     shape: Any = entry.get("shape")
-    sizes = isinstance(shape, list) and all(type(size) is int and size >= 1 for size in shape)
-    fits = sizes and len(shape) == len(spec.shape) and all(
+    listed = isinstance(shape, list) and all(type(size) is int and size >= 1 for size in shape)
+    fits = listed and len(shape) == len(spec.shape) and all(
         isinstance(dim, str) or dim == size for dim, size in zip(spec.shape, shape, strict=True)
     )  # fmt: skip
     if not fits:
         expected = [-1 if isinstance(dim, str) else dim for dim in spec.shape]
         got = repr(shape)[:64]
         raise InvalidInput(f"{field}.shape", f"{expected} of {spec.name}, -1 being any size of 1 or more", got)
+    for axis, (dim, size) in enumerate(zip(spec.shape, shape, strict=True)):
+        if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
+            expected_size = f"{sizes[dim]} as in the tensors before it"
+            raise InvalidInput(f"{field}.shape[{axis}]", expected_size, f"{size} in {spec.name}")
     return tuple(shape)
 
 
@@ -225,16 +298,11 @@ def _from_json(entry: Mapping[str, Any], field: str, spec: TensorSpec, shape: tu
     return converted.reshape(shape)
 
 
-def _from_bytes(
-    said: object, field: str, rest: memoryview, spec: TensorSpec, shape: tuple[int, ...]
-) -> tuple[Tensor, memoryview]:
-    dtype = DATATYPES[datatype(spec.dtype)]
-    needed = math.prod(shape) * dtype.itemsize
+def _byte_size(said: object, field: str, spec: TensorSpec, shape: tuple[int, ...]) -> int:
+    needed = math.prod(shape) * DATATYPES[datatype(spec.dtype)].itemsize
     if said != needed or type(said) is not int:
         raise InvalidInput(field, f"{needed} bytes for {list(shape)} of {datatype(spec.dtype)}", repr(said)[:64])
-    if needed > len(rest):
-        raise InvalidInput(field, f"at most the {len(rest)} bytes that are left of the body", str(said))
-    return np.frombuffer(rest[:needed], dtype).reshape(shape), rest[needed:]
+    return needed
 
 
 def _raw(view: memoryview, specs: Sequence[TensorSpec]) -> Tensor:

@@ -1,51 +1,59 @@
-"""One infer call: a body in, the parts of an answer's body out."""
+"""One infer call: from a body to tensors that the model can run on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from service.contract.tensors import TensorSpec
-from service.engine.tensor_checks import check_scene_index, free_sizes
+from service.engine.tensor_checks import check_scene_index
 from service.errors import EngineFailure, InvalidInput
-from service.oip.codec import InferRequest, Tensor, read_request
+from service.oip.codec import InferRequest, RequestReader, Tensor
 from service.runner.graph_runner import GraphRunner
 
 
-def read_inputs(body: bytes | bytearray | memoryview, header_length: str | None, runner: GraphRunner) -> InferRequest:
-    """Parse and check the body of an infer call for a model.
+class Inference:
+    """Reads infer calls of any models."""
 
-    Raises:
-        MalformedBody, InvalidInput: see `read_request`; or sizes of the tensors contradict each other, or an index
-            points to nothing.
+    def __init__(self) -> None:
+        self._readers: WeakKeyDictionary[GraphRunner, RequestReader] = WeakKeyDictionary()
+
+    def read(
+        self, body: bytes | bytearray | memoryview, header_length: str | None, runner: GraphRunner
+    ) -> InferRequest:
+        """Parse and check the body of a call for a model.
+
+        Raises:
+            MalformedBody, InvalidInput: see `RequestReader.read` and `check_numbers`.
+        """
+        reader = self._readers.get(runner)
+        if reader is None:
+            reader = self._readers[runner] = RequestReader(runner.inputs)
+        request = reader.read(body, header_length)
+        check_numbers(request.inputs, runner)
+        return request
+
+
+def check_numbers(inputs: Mapping[str, Tensor], runner: GraphRunner) -> None:
+    """Raise `InvalidInput` where steps are not padded, or where an index points to nothing.
+
+    Whole numbers are indices into something: one that points beyond it would fail a run.
     """
-    request = read_request(body, header_length, runner.inputs)
-    check_inputs(request.inputs, runner)
-    return request
-
-
-def check_inputs(inputs: dict[str, Tensor], runner: GraphRunner) -> None:
-    """Raise `InvalidInput` where tensors contradict each other, or where an index points to nothing."""
-    try:
-        free_sizes(runner.inputs, inputs, runner.steps)
-        if "scene_index" in inputs:
+    for spec in runner.inputs:
+        array = inputs[spec.name]
+        if runner.steps and "T" in spec.shape and array.shape[spec.shape.index("T")] != runner.steps:
+            got = str(array.shape[spec.shape.index("T")])
+            raise InvalidInput(f"inputs.{spec.name}", f"{runner.steps} steps, padded on the left", got)
+        if spec.dtype == "int64" and (spec.low is not None or spec.high is not None):
+            low = -np.inf if spec.low is None else spec.low
+            high = np.inf if spec.high is None else spec.high
+            least, most = array.min(), array.max()
+            if least < low or most > high:
+                raise InvalidInput(f"inputs.{spec.name}", f"numbers from {low:g} to {high:g}", f"{least} to {most}")
+    if "scene_index" in inputs:
+        try:
             check_scene_index(inputs)
-    except EngineFailure as error:
-        field, _, rest = str(error).partition(": expected ")
-        expected, _, got = rest.rpartition(", got ")
-        raise InvalidInput(f"inputs.{field}", expected, got) from error
-    _check_indices(inputs, runner.inputs)
-
-
-def _check_indices(inputs: dict[str, Tensor], specs: Sequence[TensorSpec]) -> None:
-    """Whole numbers are indices into something: one that points beyond it would fail the run of everybody."""
-    for spec in specs:
-        if spec.dtype != "int64":
-            continue
-        low = -np.inf if spec.low is None else spec.low
-        high = np.inf if spec.high is None else spec.high
-        found = inputs[spec.name]
-        if found.min() < low or found.max() > high:
-            expected = f"numbers from {low:g} to {high:g}"
-            raise InvalidInput(f"inputs.{spec.name}", expected, f"{found.min()} to {found.max()}")
+        except EngineFailure as error:
+            expected, _, got = str(error).partition("expected ")[2].rpartition(", got ")
+            raise InvalidInput("inputs.scene_index", expected, got) from error

@@ -14,6 +14,7 @@ from service.engine.cores import usable_cores
 from service.engine.discovery import load_artifacts
 from service.engine.onnx_engine import OnnxEngine
 from service.metrics import Seat
+from service.serving.memory import keep_freed_memory
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.tracing import make_tracer
@@ -41,6 +42,7 @@ def run_process(settings: Settings) -> int:
 
 def build_app(settings: Settings, on_fatal: Callable[[], None], seat: Seat | None = None) -> FastAPI:
     """The application on the artifacts that the settings name. See `create_app`."""
+    keep_freed_memory()
     load = partial(
         OnnxEngine.load,
         provider=settings.provider,
@@ -71,6 +73,7 @@ def server_config(settings: Settings, app: FastAPI | Callable[[], FastAPI], work
         timeout_graceful_shutdown=settings.drain_s,
         timeout_worker_healthcheck=WORKER_START_S,
         server_header=False,
+        proxy_headers=False,  # nobody asks for the address of a client
         log_config=None,  # the log is ours, and so is its line a request
         access_log=False,
     )

@@ -10,7 +10,7 @@ import tritonclient.http as triton
 
 from service.contract.tensors import TensorSpec
 from service.errors import InvalidInput, MalformedBody
-from service.oip.codec import InferRequest, datatype, read_request, write_response
+from service.oip.codec import InferRequest, RequestReader, datatype, write_response
 
 IMAGE = TensorSpec("image", "uint8", ("B", 3, 2), "frame, channel, column", "1")
 WEIGHT = TensorSpec("weight", "float32", ("B",), "frame", "1")
@@ -45,9 +45,9 @@ def _json(**changes: Any) -> bytes:
 
 @pytest.mark.parametrize("binary", [True, False, {"image": True, "weight": False, "index": True}])
 def test_what_the_client_sends_is_what_is_read(binary: bool | dict[str, bool]) -> None:
-    request = read_request(*_body(binary, request_id="seven"), SPECS)
+    request = RequestReader(SPECS).read(*_body(binary, request_id="seven"))
     assert request.id == "seven"
-    assert list(request.inputs) == list(TENSORS)
+    assert set(request.inputs) == set(TENSORS)
     for name, array in TENSORS.items():
         assert request.inputs[name].dtype == array.dtype
         np.testing.assert_array_equal(request.inputs[name], array)
@@ -56,7 +56,7 @@ def test_what_the_client_sends_is_what_is_read(binary: bool | dict[str, bool]) -
 def test_binary_tensors_are_views_of_the_body() -> None:
     body, length = _body()
     held = bytearray(body)
-    request = read_request(held, length, SPECS)
+    request = RequestReader(SPECS).read(held, length)
     held[-1] ^= 0x40
     assert request.inputs["index"][1, 1] != 4
 
@@ -64,7 +64,7 @@ def test_binary_tensors_are_views_of_the_body() -> None:
 @pytest.mark.parametrize("binary", [True, False])
 def test_client_reads_what_is_answered(binary: bool) -> None:
     asked = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("place", "count")]
-    request = read_request(*_body(outputs=asked, request_id="seven"), SPECS)
+    request = RequestReader(SPECS).read(*_body(outputs=asked, request_id="seven"))
     outputs = {
         "place": np.array([[1.5, -2.0]], np.float32),
         "count": np.array([2**40]),
@@ -82,7 +82,7 @@ def test_client_reads_what_is_answered(binary: bool) -> None:
 
 
 def test_all_outputs_are_answered_where_none_is_named() -> None:
-    request = read_request(*_body(), SPECS)
+    request = RequestReader(SPECS).read(*_body())
     assert request.outputs is None
     assert request.binary_outputs  # as the client then asks by itself
     parts, length = write_response(request, {"a": np.zeros((2, 2)), "b": np.ones(1, bool)}, "tiny", "1")
@@ -91,12 +91,12 @@ def test_all_outputs_are_answered_where_none_is_named() -> None:
 
 
 def test_header_of_length_zero_is_the_raw_data_of_the_only_input() -> None:
-    request = read_request(TENSORS["image"].tobytes(), "0", (IMAGE,))
+    request = RequestReader((IMAGE,)).read(TENSORS["image"].tobytes(), "0")
     np.testing.assert_array_equal(request.inputs["image"], TENSORS["image"])
     with pytest.raises(InvalidInput, match="a multiple of the 6 bytes of a row of image, got 7 bytes"):
-        read_request(bytes(7), "0", (IMAGE,))
+        RequestReader((IMAGE,)).read(bytes(7), "0")
     with pytest.raises(MalformedBody, match="only a model with one input"):
-        read_request(bytes(12), "0", SPECS)
+        RequestReader(SPECS).read(bytes(12), "0")
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_header_of_length_zero_is_the_raw_data_of_the_only_input() -> None:
         ({"shape": [0]}, r"^inputs\[1\].shape: .* got \[0\]$"),
         ({"shape": [True]}, r"^inputs\[1\].shape: .* got \[True\]$"),
         ({"shape": "2"}, r"^inputs\[1\].shape: .* got '2'$"),
-        ({"shape": [3]}, r"^inputs\[1\].data: expected 3 numbers, as its shape \[3\] says, got 2$"),
+        ({"shape": [3]}, r"^inputs\[1\].shape\[0\]: expected 2 as in the tensors before it, got 3 in weight$"),
         ({"data": ["a", "b"]}, r"^inputs\[1\].data: expected numbers of FP32, flat or nested"),
         ({"data": None}, r"^inputs\[1\].data: expected 2 numbers|^inputs\[1\].data: expected numbers of FP32"),
         ({"data": [[1], [2, 3]]}, r"^inputs\[1\].data: expected numbers of FP32, flat or nested"),
         ({"data": [1, 1e300]}, r"^inputs\[1\].data: expected numbers of FP32, flat or nested"),
-        ({"parameters": {"binary_data_size": 8}}, r"at most the 0 bytes that are left of the body, got 8$"),
+        ({"parameters": {"binary_data_size": 8}}, "^body: expected binary tensors of 8 bytes in all, as its document says, got 0 bytes after that$"),
         ({"parameters": {"binary_data_size": 7}}, r"expected 8 bytes for \[2\] of FP32, got 7$"),
         ({"parameters": {"binary_data_size": "8"}}, r"expected 8 bytes for \[2\] of FP32, got '8'$"),
         ({"parameters": {"shared_memory_region": "r"}}, r"no shared memory, which is not offered"),
@@ -126,7 +126,7 @@ def test_header_of_length_zero_is_the_raw_data_of_the_only_input() -> None:
 )
 def test_tensor_that_does_not_fit_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        read_request(_json(**changes), None, SPECS)
+        RequestReader(SPECS).read(_json(**changes), None)
 
 
 @pytest.mark.parametrize(
@@ -143,28 +143,62 @@ def test_tensor_that_does_not_fit_is_named(changes: dict[str, Any], message: str
 )
 def test_body_that_is_none_is_refused(body: bytes, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        read_request(body, None, SPECS)
+        RequestReader(SPECS).read(body, None)
 
 
 @pytest.mark.parametrize("length", ["-1", "9999", "x", "1_0", ""])
 def test_header_length_beyond_the_body_is_refused(length: str) -> None:
     with pytest.raises(MalformedBody, match=r"^Inference-Header-Content-Length: expected at most the \d+ bytes"):
-        read_request(_body()[0], length, SPECS)
+        RequestReader(SPECS).read(_body()[0], length)
 
 
 def test_bytes_that_belong_to_no_tensor_are_refused() -> None:
     body, length = _body()
-    with pytest.raises(InvalidInput, match="expected binary tensors that add up to its length, got 3 bytes after"):
-        read_request(body + b"abc", length, SPECS)
+    with pytest.raises(InvalidInput, match="expected binary tensors of 52 bytes in all, as its document says, got 55 bytes after"):
+        RequestReader(SPECS).read(body + b"abc", length)
 
 
 def test_missing_input_is_named() -> None:
     lacking = orjson.dumps({"inputs": orjson.loads(_json())["inputs"][:2]})
     with pytest.raises(InvalidInput, match=r"^inputs: expected the tensors .*, got none named index$"):
-        read_request(lacking, None, SPECS)
+        RequestReader(SPECS).read(lacking, None)
 
 
 def test_output_that_there_is_not_is_named() -> None:
     asked = InferRequest("", {}, {"place": True, "colour": True}, binary_outputs=True)
     with pytest.raises(InvalidInput, match=r"^outputs: expected some of place, got 'colour'$"):
         write_response(asked, {"place": np.zeros(1, np.float32)}, "tiny", "1")
+
+
+def test_a_document_that_is_sent_again_is_read_with_the_bytes_that_follow_it() -> None:
+    reader = RequestReader(SPECS)
+    body, length = _body()
+    again = bytearray(body)
+    again[-48] ^= 0xFF  # within `image`
+    first, second = reader.read(body, length), reader.read(bytes(again), length)
+    np.testing.assert_array_equal(first.inputs["image"], TENSORS["image"])
+    assert (second.inputs["image"] != TENSORS["image"]).sum() == 1
+    np.testing.assert_array_equal(second.inputs["index"], TENSORS["index"])
+    with pytest.raises(InvalidInput, match="got 51 bytes after"):
+        reader.read(body[:-1], length)
+
+
+def test_numbers_within_a_document_cannot_be_changed_for_who_sends_it_next() -> None:
+    reader = RequestReader(SPECS)
+    body = _json()
+    with pytest.raises(ValueError, match="read-only"):
+        reader.read(body, None).inputs["weight"][0] = 7
+    np.testing.assert_array_equal(reader.read(body, None).inputs["weight"], TENSORS["weight"])
+
+
+@pytest.mark.parametrize(("timeout", "expected_s"), [(0, None), (1_500_000, 1.5)])
+def test_a_timeout_is_microseconds(timeout: int, expected_s: float | None) -> None:
+    request = RequestReader(SPECS).read(*_body(timeout=timeout or None))
+    assert request.timeout_s == expected_s
+
+
+@pytest.mark.parametrize("timeout", [-1, "soon", True, 1.5])
+def test_a_timeout_that_is_none_is_refused(timeout: object) -> None:
+    document = orjson.loads(_json()) | {"parameters": {"timeout": timeout}}
+    with pytest.raises(InvalidInput, match=r"^parameters\.timeout: expected microseconds, 0 or more, got"):
+        RequestReader(SPECS).read(orjson.dumps(document), None)

@@ -1,0 +1,23 @@
+"""How the C library gives memory back: seldom, for what a request frees the next one needs.
+
+By default glibc returns memory to the kernel as soon as 128 KiB at the end of its heap are free, and maps larger blocks
+one by one. A request of a few hundred kilobytes then costs more in page faults than in anything else: measured on an
+echo of 68 KB bodies, 94 µs of processor time a request became 52.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+MIB = 1 << 20
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+_SETTINGS = {_TRIM_THRESHOLD: 64 * MIB, _TOP_PAD: 1 * MIB, _MMAP_THRESHOLD: 32 * MIB}
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep up to 64 MiB that is free; whether it could be told so, which is so for glibc alone."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    return all(mallopt(option, value) == 1 for option, value in _SETTINGS.items())
