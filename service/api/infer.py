@@ -22,7 +22,7 @@ from service.api.gateway import Gateway
 from service.api.observe import REQUEST_ID, request_id
 from service.api.problems import HttpProblem, problem_response
 from service.errors import CellsenseError, EngineFailure, InvalidInput, PayloadTooLarge
-from service.oip.codec import HEADER_LENGTH, write_response
+from service.oip.codec import HEADER_LENGTH, header_size, write_response
 
 BINARY, JSON = "application/octet-stream", "application/json"
 SMALL_JSON_BYTES = 16_384  # more of it is parsed in a thread
@@ -119,7 +119,7 @@ async def _infer(
             limit = gateway.bodies.max_body_bytes
             body = await loop.run_in_executor(gateway.parsers, _decompressed, body, encoding.decode("latin-1"), limit)
         runner = gateway.repository.runner(model, version)  # which may have been replaced meanwhile
-        if _json_bytes(body, header_length) > SMALL_JSON_BYTES:
+        if header_size(header_length, len(body)) > SMALL_JSON_BYTES:
             request = await loop.run_in_executor(gateway.parsers, gateway.inference.read, body, header_length, runner)
         else:
             request = gateway.inference.read(body, header_length, runner)
@@ -142,12 +142,6 @@ async def _infer(
     if json_bytes is not None:
         head.append((HEADER_LENGTH.lower().encode(), str(json_bytes).encode()))
     return {"type": "http.response.start", "status": 200, "headers": head}, content
-
-
-def _json_bytes(body: bytes | bytearray, header_length: str | None) -> int:
-    if header_length is None or not (header_length.isascii() and header_length.isdigit()):
-        return len(body)
-    return min(int(header_length), len(body))
 
 
 def _decompressed(body: bytes | bytearray, encoding: str, limit: int) -> bytes:

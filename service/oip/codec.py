@@ -89,7 +89,7 @@ class RequestReader:
             InvalidInput: a tensor is missing, unknown, of another datatype or shape, or its bytes do not add up.
         """
         view = memoryview(body)
-        size = _header_size(header_length, len(view))
+        size = header_size(header_length, len(view))
         if size == 0 and header_length is not None:
             return InferRequest("", {self._specs[0].name: _raw(view, self._specs)}, None, binary_outputs=True)
         header = body if isinstance(body, bytes) and size == len(body) else bytes(view[:size])
@@ -146,6 +146,16 @@ class _Plan:
     size: int  # of all binary tensors, bytes
 
 
+def header_size(header_length: str | None, body: int) -> int:
+    """Bytes of the document in a body of so many. Raises `MalformedBody` where `header_length` does not fit."""
+    if header_length is None:
+        return body
+    digits = header_length.isascii() and header_length.isdigit() and len(header_length) <= _MOST_DIGITS
+    if not digits or int(header_length) > body:
+        raise MalformedBody(HEADER_LENGTH, f"at most the {body} bytes of the body", header_length[:32])
+    return int(header_length)
+
+
 def write_response(
     request: InferRequest, outputs: Mapping[str, Tensor], model: str, version: str
 ) -> tuple[list[bytes | memoryview], int | None]:
@@ -199,15 +209,6 @@ def _binary_header(
     identity: str, model: str, version: str, described: tuple[tuple[str, str, tuple[int, ...], int | None], ...]
 ) -> bytes:
     return orjson.dumps(_answer(identity, model, version, described, ()))
-
-
-def _header_size(header_length: str | None, body: int) -> int:
-    if header_length is None:
-        return body
-    digits = header_length.isascii() and header_length.isdigit() and len(header_length) <= _MOST_DIGITS
-    if not digits or int(header_length) > body:
-        raise MalformedBody(HEADER_LENGTH, f"at most the {body} bytes of the body", header_length[:32])
-    return int(header_length)
 
 
 def _document(header: bytes) -> dict[str, Any]:

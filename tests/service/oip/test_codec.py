@@ -117,7 +117,10 @@ def test_header_of_length_zero_is_the_raw_data_of_the_only_input() -> None:
         ({"data": None}, r"^inputs\[1\].data: expected 2 numbers|^inputs\[1\].data: expected numbers of FP32"),
         ({"data": [[1], [2, 3]]}, r"^inputs\[1\].data: expected numbers of FP32, flat or nested"),
         ({"data": [1, 1e300]}, r"^inputs\[1\].data: expected numbers of FP32, flat or nested"),
-        ({"parameters": {"binary_data_size": 8}}, "^body: expected binary tensors of 8 bytes in all, as its document says, got 0 bytes after that$"),
+        (
+            {"parameters": {"binary_data_size": 8}},
+            "^body: expected binary tensors of 8 bytes in all, as its document says, got 0 bytes after that$",
+        ),
         ({"parameters": {"binary_data_size": 7}}, r"expected 8 bytes for \[2\] of FP32, got 7$"),
         ({"parameters": {"binary_data_size": "8"}}, r"expected 8 bytes for \[2\] of FP32, got '8'$"),
         ({"parameters": {"shared_memory_region": "r"}}, r"no shared memory, which is not offered"),
@@ -154,7 +157,9 @@ def test_header_length_beyond_the_body_is_refused(length: str) -> None:
 
 def test_bytes_that_belong_to_no_tensor_are_refused() -> None:
     body, length = _body()
-    with pytest.raises(InvalidInput, match="expected binary tensors of 52 bytes in all, as its document says, got 55 bytes after"):
+    with pytest.raises(
+        InvalidInput, match="expected binary tensors of 52 bytes in all, as its document says, got 55 bytes after"
+    ):
         RequestReader(SPECS).read(body + b"abc", length)
 
 
