@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """Address to listen on; 0.0.0.0 for every interface."""
     port: int = Field(default=8000, ge=0, le=65535)
     """TCP port to listen on."""
+    grpc_port: int | None = Field(default=None, ge=0, le=65535)
+    """TCP port for the Open Inference Protocol over gRPC, e.g. 8001; none by default. Needs cellsense[grpc]."""
     workers: int = Field(default=1, ge=1)
     """Processes that answer requests, each with the models loaded, behind the one port."""
     models: Path = Path(__file__).resolve().parent.parent / "models" / "zoo"

@@ -60,7 +60,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with gateway.running():
+        async with gateway.running(), gateway.grpc():
             yield
 
     # The documentation page with its scripts in the package: it works where there is no internet.

@@ -126,6 +126,32 @@ class Gateway:
             for graph in engine.manifest.tensors.graphs
         }
 
+    @asynccontextmanager
+    async def grpc(self) -> AsyncIterator[None]:
+        """Serve gRPC, too, where a port is set. Raises `ArtifactError` where that cannot be had."""
+        if self.settings.grpc_port is None:
+            yield
+            return
+        from service.rpc.server import serving  # an extra
+        from service.rpc.servicer import Servicer
+
+        servicer = Servicer(
+            self.repository,
+            self.metrics.traffic,
+            deadline_s=self.settings.deadline_s,
+            require_ready=self.pipeline.require_available,
+            require_control=self.require_control,
+        )
+        async with serving(
+            servicer,
+            self.settings.host,
+            self.settings.grpc_port,
+            max_message_bytes=self.settings.max_body_bytes,
+            drain_s=self.settings.drain_s,
+            shared=self.settings.workers > 1,
+        ):
+            yield
+
     async def _warm_up(self) -> None:
         started_s = time.monotonic()
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.grafana.source import Source
 from tests.deploy.prometheus_process import scraping
 from tests.deploy.redis_process import RedisProcess
-from tests.e2e.gateway_process import ROOT, STOP_TIMEOUT_S, Served, _free_port, serving
+from tests.e2e.gateway_process import ROOT, STOP_TIMEOUT_S, Served, free_port, serving
 
 REPLICAS = 2
 
@@ -30,7 +30,7 @@ class Observed:
 def observed(folder: Path) -> Iterator[Observed]:
     """Start everything, and end it all."""
     with ExitStack() as stack:
-        redis = RedisProcess(folder, _free_port())
+        redis = RedisProcess(folder, free_port())
         stack.callback(redis.stop)
         flags = ("--redis", redis.url, "--intra-op-threads", "1")
         replicas = [stack.enter_context(serving(folder / f"replica-{i}.log", *flags)) for i in range(REPLICAS)]
@@ -38,7 +38,7 @@ def observed(folder: Path) -> Iterator[Observed]:
             replica.wait_for("/readyz", 200)
             stack.enter_context(_streaming(folder / f"controller-{replica.address[1]}.log", replica.url))
         targets = [f"{host}:{port}" for host, port in (replica.address for replica in replicas)]
-        yield Observed(stack.enter_context(scraping(folder, _free_port(), targets)), redis, replicas)
+        yield Observed(stack.enter_context(scraping(folder, free_port(), targets)), redis, replicas)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def serving(
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
     """Start the gateway, in this environment and more, and, unless the test has ended it, kill it in the end."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, *program, "serve", "--port", str(port), "--deadline-s", "30", *flags]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -81,7 +81,7 @@ def post_head(length: int) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
