@@ -1,10 +1,10 @@
-"""Reading a request's body: its media type, its size while it arrives, and the memory that all bodies hold together."""
+"""Reading a request's body: its size while it arrives, and the memory that all bodies hold together."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.requests import Request
 from starlette.types import Receive
@@ -24,12 +24,9 @@ class BodyReader:
         self.timeout_s = timeout_s
         self.inflight_bytes = 0
 
-    @asynccontextmanager
-    async def json(self, request: Request) -> AsyncIterator[bytes | bytearray]:
-        """The body of a request that must be JSON by its headers. See `body`; raises `HttpProblem` (415), too."""
-        _require_json(request)
-        async with self.body(request.headers.get("content-length", ""), request.receive) as held:
-            yield held
+    def body_of(self, request: Request) -> AbstractAsyncContextManager[bytes | bytearray]:
+        """The body of a request. See `body`."""
+        return self.body(request.headers.get("content-length", ""), request.receive)
 
     @asynccontextmanager
     async def body(self, content_length: str, receive: Receive) -> AsyncIterator[bytes | bytearray]:
@@ -78,14 +75,3 @@ class BodyReader:
     def _require_room(self, size: int) -> None:
         if self.inflight_bytes + size > self.max_inflight_bytes:
             raise Overloaded(RETRY_AFTER_S, "too many bytes of requests are in flight", "memory")
-
-
-def _require_json(request: Request) -> None:
-    media_type = request.headers.get("content-type", "none").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        detail = f"Content-Type: expected application/json, got {media_type[:64]}"
-        raise HttpProblem(415, "Unsupported media type", detail)
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        detail = f"Content-Encoding: expected none, got {encoding[:64]}: send the JSON as it is"
-        raise HttpProblem(415, "Unsupported media type", detail)

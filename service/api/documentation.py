@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from service.api.media import MESSAGEPACK_TYPE
 from service.api.oip_schemas import (
     InferRequest,
     InferResponse,
@@ -64,6 +65,20 @@ SENSE: dict[str, Any] = {
     **_responses(SenseResponse, 400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
     "tags": ["sensing"],
     **_request(SenseRequest),
+}
+SENSE["openapi_extra"]["requestBody"]["content"][MESSAGEPACK_TYPE] = {
+    "schema": {
+        "$ref": f"{SCHEMAS}{SenseRequest.__name__}",
+        "description": "The same document in MessagePack, where what is base64 in JSON is raw bytes (`bin`).",
+    }
+}
+SENSE["responses"][200]["content"] = {
+    MESSAGEPACK_TYPE: {
+        "schema": {
+            "$ref": f"{SCHEMAS}{SenseResponse.__name__}",
+            "description": "The same document in MessagePack: where the request was, unless `Accept` asks for JSON.",
+        }
+    }
 }
 LABELS: dict[str, Any] = {
     "operation_id": "labels",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import asdict, replace
 from typing import Any
 
-from service.api.parsing import load
+from service.api.media import load_json
 from service.api.problems import problem
 from service.api.reading import read
 from service.api.schemas import Label as LabelSchema
@@ -31,7 +31,7 @@ def parse_labels(body: bytes | bytearray, most: int, sites: Collection[str]) -> 
         InvalidInput: the envelope does not fit, or there is no label.
         PayloadTooLarge: too many labels.
     """
-    entries = read(LabelsEnvelope, load(body), "").labels
+    entries = read(LabelsEnvelope, load_json(body), "").labels
     if not entries:
         raise InvalidInput("labels", f"1 to {most} labels", "none")
     if len(entries) > most:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.api import documentation
 from service.api.gateway import Gateway
 from service.api.infer import answer_infer
-from service.api.parsing import load as load_json
+from service.api.media import JSON
 from service.api.reading import shown
 from service.errors import InvalidInput
 from service.oip import documents
@@ -24,7 +21,7 @@ router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 @router.get("/", include_in_schema=False)
 async def server_metadata() -> Response:
     """Name and version of the server, and the extensions of the protocol that it offers."""
-    return _json(documents.server_metadata())
+    return JSON.response(documents.server_metadata())
 
 
 @router.get("/health/live", **documentation.OIP_LIVE)
@@ -43,14 +40,14 @@ async def ready(request: Request) -> Response:
 @router.get("/models/stats", **documentation.OIP_ALL_STATISTICS)
 async def all_statistics(request: Request) -> Response:
     """What every model that is ready has done since it was loaded."""
-    return _json(documents.statistics(_repository(request).ready()))
+    return JSON.response(documents.statistics(_repository(request).ready()))
 
 
 @router.get("/models/{model}", **documentation.OIP_MODEL)
 @router.get("/models/{model}/versions/{version}", **documentation.OIP_MODEL_VERSION)
 async def model_metadata(request: Request, model: str, version: str = "") -> Response:
     """Inputs and outputs of a model: a graph of an artifact."""
-    return _json(documents.model_metadata(_repository(request).runner(model, version)))
+    return JSON.response(documents.model_metadata(_repository(request).runner(model, version)))
 
 
 @router.get("/models/{model}/ready", **documentation.OIP_MODEL_READY)
@@ -65,14 +62,14 @@ async def model_ready(request: Request, model: str, version: str = "") -> Respon
 @router.get("/models/{model}/versions/{version}/config", **documentation.OIP_VERSION_CONFIG)
 async def model_config(request: Request, model: str, version: str = "") -> Response:
     """The same as a configuration, as clients of Triton read it."""
-    return _json(documents.model_config(_repository(request).runner(model, version)))
+    return JSON.response(documents.model_config(_repository(request).runner(model, version)))
 
 
 @router.get("/models/{model}/stats", **documentation.OIP_STATISTICS)
 @router.get("/models/{model}/versions/{version}/stats", **documentation.OIP_VERSION_STATISTICS)
 async def model_statistics(request: Request, model: str, version: str = "") -> Response:
     """What a model has done since it was loaded."""
-    return _json(documents.statistics([_repository(request).runner(model, version)]))
+    return JSON.response(documents.statistics([_repository(request).runner(model, version)]))
 
 
 @router.post("/models/{model}/infer", **documentation.OIP_INFER)
@@ -88,12 +85,12 @@ async def infer(request: Request, model: str, version: str = "") -> Response:
 @router.post("/repository/index", **documentation.OIP_INDEX)
 async def index(request: Request) -> Response:
     """Every model in the repository and its state; with `{"ready": true}`, those that are ready."""
-    async with _gateway(request).bodies.body(request.headers.get("content-length", ""), request.receive) as body:
-        asked = load_json(body) if body else {}
+    async with _gateway(request).bodies.body_of(request) as body:
+        asked = JSON.load(body) if body else {}
     if not isinstance(asked, dict):
         raise InvalidInput("body", "a JSON object, or nothing", shown(asked))
     models = [m for m in _repository(request).index() if m.state == "READY" or asked.get("ready") is not True]
-    return _json(documents.index(models))
+    return JSON.response(documents.index(models))
 
 
 @router.post("/repository/models/{model}/load", **documentation.OIP_LOAD)
@@ -123,7 +120,3 @@ def _gateway(request: Request) -> Gateway:
 
 def _repository(request: Request) -> Repository:
     return _gateway(request).repository
-
-
-def _json(value: Any) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json")

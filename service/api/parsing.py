@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import orjson
-
+from service.api.media import Form
 from service.api.reading import read, shown
 from service.api.schemas import Envelope, Frame, Scene
-from service.api.tensors import CSI, LIDAR, RADAR, array, base64_bytes
+from service.api.tensors import CSI, LIDAR, RADAR, array, raw_bytes
 from service.contract.captures import SceneCapture, SensingFrame
-from service.errors import InvalidInput, MalformedBody, PayloadTooLarge, UnknownScene
+from service.errors import InvalidInput, PayloadTooLarge, UnknownScene
 from service.pipeline import Batch, SiteFrame, SiteScene
 
 _NAMED = 8  # ids that an error message lists at most
 
 
-def parse_batch(body: bytes | bytearray, max_frames: int, max_scenes: int) -> Batch:
+def parse_batch(form: Form, body: bytes | bytearray, max_frames: int, max_scenes: int) -> Batch:
     """The batch of a `SenseRequest`. Blocks: run it in a thread.
 
     Args:
-        body: JSON.
+        form: of the body.
+        body: a document.
         max_frames: most frames of a request.
         max_scenes: most scene captures of a request.
 
     Raises:
-        MalformedBody: not JSON.
+        MalformedBody: not of that form.
         InvalidInput: the envelope does not fit, or there is no frame.
         PayloadTooLarge: too many frames or scenes.
     """
-    envelope = read(Envelope, load(body), "")
+    envelope = read(Envelope, form.load(body), "")
     if not envelope.frames:
         raise InvalidInput("frames", f"1 to {max_frames} frames", "none")
     for name, entries, most in (("frames", envelope.frames, max_frames), ("scenes", envelope.scenes, max_scenes)):
@@ -37,14 +37,6 @@ def parse_batch(body: bytes | bytearray, max_frames: int, max_scenes: int) -> Ba
             raise PayloadTooLarge(name, f"at most {most} in a request: split the batch", str(len(entries)))
     scenes, rows = _scenes(envelope.scenes)
     return Batch(tuple(scenes), tuple(_frame(entry, index, rows) for index, entry in enumerate(envelope.frames)))
-
-
-def load(body: bytes | bytearray) -> object:
-    """The JSON value of a body. Raises `MalformedBody`."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedBody("body", "JSON in UTF-8 (it has no NaN and no Infinity)", str(error)) from error
 
 
 def _scenes(entries: list[object]) -> tuple[list[SiteScene | InvalidInput], dict[str, int]]:
@@ -65,7 +57,7 @@ def _scene(entry: object, field: str) -> SiteScene | InvalidInput:
     try:
         scene = read(Scene, entry, field)
         capture = SceneCapture(
-            camera=None if scene.camera is None else base64_bytes(scene.camera, f"{field}.camera"),
+            camera=None if scene.camera is None else raw_bytes(scene.camera, f"{field}.camera"),
             radar=None if scene.radar is None else array(scene.radar, RADAR, f"{field}.radar"),
             lidar=None if scene.lidar is None else array(scene.lidar, LIDAR, f"{field}.lidar"),
         )

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
@@ -18,6 +17,7 @@ from service.api.accounting import count_frames, note_labels
 from service.api.connection import while_connected
 from service.api.gateway import Gateway
 from service.api.labels import label_result, parse_labels
+from service.api.media import JSON, MESSAGEPACK, Form, answer_form, request_form
 from service.api.parsing import parse_batch
 from service.api.problems import HttpProblem, all_failed_response, problem
 from service.contract.manifest import Manifest
@@ -40,11 +40,12 @@ async def sense(request: Request) -> Response:
     gateway = _gateway(request)
     gateway.pipeline.require_available()
     settings, loop = gateway.settings, asyncio.get_running_loop()
-    async with gateway.bodies.json(request) as body:
+    form = request_form(request.headers, JSON, MESSAGEPACK)
+    async with gateway.bodies.body_of(request) as body:
         deadline_s = time.monotonic() + settings.deadline_s
         with gateway.stages.stage("parse"):
             batch = await loop.run_in_executor(
-                gateway.parsers, parse_batch, body, settings.max_batch_frames, settings.max_batch_scenes
+                gateway.parsers, parse_batch, form, body, settings.max_batch_frames, settings.max_batch_scenes
             )
         try:
             outcomes = await while_connected(request.receive, gateway.pipeline.sense(batch, deadline_s))
@@ -53,7 +54,7 @@ async def sense(request: Request) -> Response:
             raise
     count_frames(gateway.metrics.traffic, gateway.pipeline.sites, batch.frames, outcomes)
     gateway.feedback.keep([outcome for outcome in outcomes if isinstance(outcome, Answer)])
-    return _sense_response(gateway, outcomes)
+    return _sense_response(gateway, outcomes, answer_form(request.headers, form))
 
 
 @router.post("/v1/labels", **documentation.LABELS)
@@ -64,7 +65,8 @@ async def labels(request: Request) -> Response:
     of it may come in several labels, each truth counts once. A label must not follow its answer within milliseconds.
     """
     gateway = _gateway(request)
-    async with gateway.bodies.json(request) as body:
+    request_form(request.headers, JSON)
+    async with gateway.bodies.body_of(request) as body:
         entries = await asyncio.get_running_loop().run_in_executor(
             gateway.parsers, parse_labels, body, gateway.settings.max_batch_frames, gateway.pipeline.sites
         )
@@ -73,7 +75,7 @@ async def labels(request: Request) -> Response:
     errors = [verdict for verdict in verdicts if isinstance(verdict, CellsenseError)]
     if len(errors) == len(verdicts):
         return all_failed_response(errors)
-    return _json({"results": [label_result(index, verdict) for index, verdict in enumerate(verdicts)]})
+    return JSON.response({"results": [label_result(index, verdict) for index, verdict in enumerate(verdicts)]})
 
 
 @router.get("/v1/trajectories/{site}/{ue:path}", **documentation.TRAJECTORY)
@@ -82,20 +84,20 @@ async def trajectory(request: Request, site: str, ue: str) -> Response:
     gateway = _gateway(request)
     deadline_s = time.monotonic() + gateway.settings.deadline_s
     found = await while_connected(request.receive, gateway.pipeline.trajectory(site, ue, deadline_s))
-    return _json({"site": site, "ue": ue, "vertices": found.vertices, "path": found.path})
+    return JSON.response({"site": site, "ue": ue, "vertices": found.vertices, "path": found.path})
 
 
 @router.get("/v1/sites", **documentation.SITES)
 async def sites(request: Request) -> Response:
     """The sites that are served: their sensors, their tasks, and the model that answers them."""
     pipeline = _gateway(request).pipeline
-    return _json({"sites": [_site(s, pipeline.manifest(name)) for name, s in sorted(pipeline.sites.items())]})
+    return JSON.response({"sites": [_site(s, pipeline.manifest(name)) for name, s in sorted(pipeline.sites.items())]})
 
 
 @router.get("/healthz", **documentation.HEALTHZ)
 async def healthz() -> Response:
     """Whether the process lives. Never waits for inference."""
-    return _json({"status": "live"})
+    return JSON.response({"status": "live"})
 
 
 @router.get("/readyz", **documentation.READYZ)
@@ -104,7 +106,7 @@ async def readyz(request: Request) -> Response:
     gateway = _gateway(request)
     gateway.pipeline.require_available()
     reachable = await gateway.redis.reachable()
-    return _json({"status": "ready", "buffer": "reachable" if reachable else "unreachable"})
+    return JSON.response({"status": "ready", "buffer": "reachable" if reachable else "unreachable"})
 
 
 @router.get("/metrics", **documentation.METRICS)
@@ -115,13 +117,13 @@ async def metrics(request: Request) -> Response:
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-def _sense_response(gateway: Gateway, outcomes: Sequence[Answer | CellsenseError]) -> Response:
+def _sense_response(gateway: Gateway, outcomes: Sequence[Answer | CellsenseError], form: Form) -> Response:
     errors = [outcome for outcome in outcomes if isinstance(outcome, CellsenseError)]
     if len(errors) == len(outcomes):
         return all_failed_response(errors)
     with gateway.stages.stage("serialise"):
         sites = {outcome.site for outcome in outcomes if isinstance(outcome, Answer)}
-        return _json(
+        return form.response(
             {
                 "artifact": {site: _artifact(gateway.pipeline.manifest(site)) for site in sorted(sites)},
                 "results": [_result(index, outcome) for index, outcome in enumerate(outcomes)],
@@ -154,10 +156,6 @@ def _site(site: Site, manifest: Manifest) -> dict[str, Any]:
 
 def _artifact(manifest: Manifest) -> dict[str, str]:
     return {"name": manifest.name, "version": manifest.version}
-
-
-def _json(body: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")
 
 
 def _gateway(request: Request) -> Gateway:

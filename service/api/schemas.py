@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from service.contract.captures import (
     CSI_ANTENNAS,
@@ -31,7 +32,16 @@ class _Request(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-Base64 = Annotated[str, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
+def _text_or_bytes(value: object) -> str | bytes:
+    if not isinstance(value, str | bytes):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    return value
+
+
+Bytes = Annotated[
+    str | bytes, PlainValidator(_text_or_bytes), WithJsonSchema({"type": "string", "contentEncoding": "base64"})
+]
+"""In base64 where the document is JSON, raw where it is MessagePack."""
 Name = Annotated[str, Field(min_length=1, max_length=_NAME_MAX_CHARS)]
 
 
@@ -42,7 +52,7 @@ class CsiTensor(_Request):
     """Real and imaginary part as little-endian float32, in sqrt(mW) per subcarrier."""
     shape: Annotated[list[int], WithJsonSchema({"type": "array", "const": [CSI_ANTENNAS, CSI_SUBCARRIERS]})]
     """32 antennas by 64 subcarriers in ascending frequency."""
-    data: Base64
+    data: Bytes
     """The numbers in C order: 16,384 bytes."""
 
 
@@ -53,7 +63,7 @@ class RadarTensor(_Request):
     """Little-endian."""
     shape: Annotated[list[int], WithJsonSchema(_table(RADAR_COLUMNS, RADAR_MAX_POINTS))]
     """Detections by 6 columns; there may be no detection."""
-    data: Base64
+    data: Bytes
     """The numbers in C order: 24 bytes a detection."""
 
 
@@ -64,7 +74,7 @@ class LidarTensor(_Request):
     """Little-endian."""
     shape: Annotated[list[int], WithJsonSchema(_table(LIDAR_COLUMNS, LIDAR_MAX_POINTS))]
     """Returns by 5 columns; there may be no return."""
-    data: Base64
+    data: Bytes
     """The numbers in C order: 20 bytes a return."""
 
 
@@ -75,7 +85,7 @@ class Scene(_Request):
     """Name of the capture within this request."""
     site: Name
     """The site whose sensors these are."""
-    camera: Base64 | None = None
+    camera: Bytes | None = None
     """A JPEG or PNG file."""
     radar: RadarTensor | None = None
     """Radar capture."""

@@ -1,4 +1,4 @@
-"""Tensors on the wire: base64 of little-endian numbers in C order, checked before and after they are decoded."""
+"""Tensors on the wire: little-endian numbers in C order, raw or in base64, checked before and after decoding."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def array(tensor: CsiTensor | RadarTensor | LidarTensor, form: Form[Number], fie
     if not fits:
         raise InvalidInput(f"{field}.shape", form.shape, str(shape)[:64])
     size = math.prod(shape) * form.dtype.itemsize
-    data = base64_bytes(tensor.data, f"{field}.data")
+    data = raw_bytes(tensor.data, f"{field}.data")
     if len(data) != size:
         raise InvalidInput(f"{field}.data", f"{size} bytes for {form.dtype} {shape}", f"{len(data)} bytes")
     numbers: NDArray[Number] = np.frombuffer(data, form.dtype.newbyteorder("<")).reshape(shape)
@@ -71,8 +71,10 @@ def array(tensor: CsiTensor | RadarTensor | LidarTensor, form: Form[Number], fie
     return numbers
 
 
-def base64_bytes(text: str, field: str) -> bytes:
-    """Strict base64 (RFC 4648, with padding). Raises `InvalidInput` naming the field."""
+def raw_bytes(text: str | bytes, field: str) -> bytes:
+    """Bytes as they are, or a text in strict base64 (RFC 4648, with padding). Raises `InvalidInput`."""
+    if isinstance(text, bytes):
+        return text
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError as error:  # binascii.Error is one, and so is a letter that is not ASCII

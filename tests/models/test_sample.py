@@ -13,6 +13,7 @@ from models import sample
 from models.data.raytraced_set import captures, measured_csi
 from models.data.shards import ShardSet
 from models.sample import Line, people_lines, sample_people, street_lines, tensor
+from service.api.media import JSON
 from service.api.parsing import parse_batch
 from service.contract.labels import ACTIVITIES
 from service.demo.recording import read_recording
@@ -34,7 +35,7 @@ def lines(shards: ShardSet) -> list[Line]:
 
 
 def _parsed(line: Line) -> Batch:
-    return parse_batch(json.dumps(line.request).encode(), max_frames=256, max_scenes=64)
+    return parse_batch(JSON, json.dumps(line.request).encode(), max_frames=256, max_scenes=64)
 
 
 def test_service_reads_every_request(lines: list[Line]) -> None:

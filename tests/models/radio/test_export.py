@@ -25,6 +25,7 @@ from models.radio.predict import embed
 from models.radio.table import SPLITS, load_run
 from models.systems.scadf_config import Config
 from models.systems.scadf_moe import ScadfMoe
+from service.api.media import JSON
 from service.api.parsing import parse_batch
 from service.contract.manifest import Manifest, contract_fingerprint
 from service.contract.tensors import RADIO, RADIO_STEPS
@@ -199,7 +200,7 @@ def test_sample_is_one_held_out_episode_on_every_carrier_with_the_truth(
             measured = arrays["distance_m"][k, int(ue), CARRIERS_HZ.index(frame["carrier_hz"])]
             assert frame.get("distance_m", np.nan) == pytest.approx(measured, abs=1e-3, nan_ok=True)
         assert ues == {str(ue): set(CARRIERS_HZ) for ue in np.flatnonzero(arrays["ue_present"])}
-        parsed = parse_batch(json.dumps(exchange.request).encode(), 4096, 64).frames
+        parsed = parse_batch(JSON, json.dumps(exchange.request).encode(), 4096, 64).frames
         assert all(isinstance(entry, SiteFrame) for entry in parsed)
     assert any("distance_m" not in frame for exchange in exchanges for frame in exchange.request["frames"])
     assert manifest.metrics["sample"]["frames"] == sum(len(exchange.truth) for exchange in exchanges)

@@ -19,6 +19,7 @@ import models
 from models.card import write_card
 from models.exported import ExportedModel
 from models.graphs import TOLERANCE, random_inputs
+from service.api.media import JSON
 from service.api.parsing import parse_batch
 from service.contract.manifest import Manifest, contract_fingerprint
 from service.contract.tensors import GRAPHS, TRAJECTORY_LEN
@@ -132,7 +133,7 @@ def test_sample_has_the_frames_that_its_figures_are_of(manifest: Manifest, recor
 def test_service_reads_the_whole_sample(manifest: Manifest, recording: list[Exchange]) -> None:
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for exchange in recording:
-        batch = parse_batch(json.dumps(exchange.request).encode(), max_frames=256, max_scenes=64)
+        batch = parse_batch(JSON, json.dumps(exchange.request).encode(), max_frames=256, max_scenes=64)
         assert [part for part in (*batch.scenes, *batch.frames) if isinstance(part, InvalidInput)] == []
         for frame in exchange.request["frames"]:
             assert manifest.site(frame["site"]) is not None

@@ -17,6 +17,7 @@ from models.radio.card import write_card
 from models.radio.export import TOLERANCE
 from models.radio.exported import ExportedRadio
 from models.radio.graphs import random_inputs
+from service.api.media import JSON
 from service.api.parsing import parse_batch
 from service.contract.manifest import Manifest, contract_fingerprint
 from service.contract.tensors import EMBEDDING_DIM, RADIO, RADIO_STEPS
@@ -100,7 +101,7 @@ def test_router_says_nothing_of_cues_that_are_missing(graphs: ExportedRadio) -> 
 def _tracks(most: int) -> dict[str, list[SiteFrame]]:
     tracks: dict[str, list[SiteFrame]] = {}
     for exchange in read_recording(FOLDER / "sample.jsonl.gz"):
-        for entry in parse_batch(json.dumps(exchange.request).encode(), 4096, 64).frames:
+        for entry in parse_batch(JSON, json.dumps(exchange.request).encode(), 4096, 64).frames:
             assert isinstance(entry, SiteFrame)
             tracks.setdefault(entry.frame.ue, []).append(entry)
     return dict(list(tracks.items())[:most])
