@@ -90,10 +90,10 @@ $(VENV)/.raytrace: docker/train.lock $(VENV)/.dev
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-annotate --upgrade \
 	--no-emit-index-url --custom-compile-command "make lock"
 SETS := service demo train dev
-service_EXTRAS := cpu otel
-demo_EXTRAS := cpu demo
+service_EXTRAS := cpu otel grpc
+demo_EXTRAS := cpu demo grpc
 train_EXTRAS := cpu demo train raytrace ray
-dev_EXTRAS := cpu demo otel train ray dev
+dev_EXTRAS := cpu demo otel grpc train ray dev
 
 lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows in docker/*.lock
 	@mkdir -p build
@@ -101,4 +101,4 @@ lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows in dock
 	$(foreach set,$(SETS),$(COMPILE) $(addprefix --extra ,$($(set)_EXTRAS)) --constraint build/all.lock \
 		--output-file docker/$(set).lock && ) true
 	@sed 's/^onnxruntime==/onnxruntime-gpu==/' docker/service.lock > build/gpu.lock # the alternative, at the same version
-	$(COMPILE) --extra gpu --extra otel --constraint build/gpu.lock --output-file docker/service-gpu.lock
+	$(COMPILE) --extra gpu --extra otel --extra grpc --constraint build/gpu.lock --output-file docker/service-gpu.lock

@@ -62,10 +62,11 @@ ENV PATH=/opt/cellsense/bin:${PATH} \
     ORT_DISABLE_TELEMETRY=1 \
     CELLSENSE_COMMIT=${COMMIT} \
     CELLSENSE_HOST=0.0.0.0 \
+    CELLSENSE_GRPC_PORT=8001 \
     CELLSENSE_LOG_FORMAT=json
 WORKDIR /tmp
 USER 10001:10001
-EXPOSE 8000
+EXPOSE 8000 8001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --retries=3 CMD ["cellsense", "health"]
 ENTRYPOINT ["cellsense"]

@@ -121,8 +121,11 @@ def test_what_is_waited_for_tells_its_health() -> None:
 
 def test_published_ports_are_those_that_the_programs_listen_on() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    listening = {"service": Settings.model_fields["port"].default, "prometheus": 9090, "grafana": 3000}
-    assert published == {name: [f"127.0.0.1:{port}:{port}"] for name, port in listening.items()}
+    grpc_port = re.search(r"CELLSENSE_GRPC_PORT=(\d+)", (FOLDER / "service.Dockerfile").read_text())
+    assert grpc_port is not None
+    service = [Settings.model_fields["port"].default, grpc_port[1]]
+    listening = {"service": service, "prometheus": [9090], "grafana": [3000]}
+    assert published == {name: [f"127.0.0.1:{port}:{port}" for port in ports] for name, ports in listening.items()}
 
 
 def test_prometheus_finds_its_configuration_and_rules_and_scrapes_the_service() -> None:

@@ -84,17 +84,17 @@ def test_default_target_is_the_one_for_the_cpu(service: dict[str, Stage]) -> Non
 
 
 def test_port_and_environment_are_those_of_the_settings(service: dict[str, Stage]) -> None:
-    assert _last(service, "cpu", "EXPOSE") == (str(Settings.model_fields["port"].default),)
-    names = {
-        name.removeprefix("CELLSENSE_").lower()
+    environment = {
+        name.removeprefix("CELLSENSE_").lower(): value
         for stage in service.values()
         for step in stage.steps
         if step.name == "ENV"
-        for name in step.values[::2]
+        for name, value in zip(step.values[::2], step.values[1::2], strict=False)
         if name.startswith("CELLSENSE_")
     }
-    assert names
-    assert names <= set(Settings.model_fields)
+    assert {"host", "grpc_port"} <= set(environment) <= set(Settings.model_fields)
+    ports = (str(Settings.model_fields["port"].default), environment["grpc_port"])
+    assert _last(service, "cpu", "EXPOSE") == ports
 
 
 @pytest.mark.parametrize("lock", ["service.lock", "service-gpu.lock", "demo.lock"])

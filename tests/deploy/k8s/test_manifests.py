@@ -107,9 +107,10 @@ def test_probes_ask_what_the_service_means_by_live_and_ready(overlay: dict[tuple
         "livenessProbe": "/healthz",
         "readinessProbe": "/readyz",
     }
-    (port,) = container["ports"]
-    assert port["containerPort"] == Settings.model_fields["port"].default
-    assert {probe["port"] for probe in asked.values()} == {port["name"]}
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports["http"] == Settings.model_fields["port"].default
+    assert {probe["port"] for probe in asked.values()} == {"http"}
+    assert set(ports) == {"http", "grpc"}
 
 
 def test_replica_is_given_the_time_that_it_needs_to_end(overlay: dict[tuple[str, str], Resource]) -> None:
