@@ -57,7 +57,7 @@ def load_messagepack(body: bytes | bytearray) -> object:
     """The MessagePack value of a body. Raises `MalformedBody`."""
     try:
         return msgspec.msgpack.decode(body)
-    except (msgspec.DecodeError, ValueError, RecursionError, MemoryError) as error:  # depths and sizes are the caller's to claim
+    except (msgspec.DecodeError, ValueError, RecursionError, MemoryError) as error:  # claimed depths and sizes, too
         raise MalformedBody("body", "MessagePack", str(error) or type(error).__name__) from error
 
 

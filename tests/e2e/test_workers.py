@@ -59,7 +59,7 @@ def assert_counted(samples: Samples, *tallies: Tally) -> None:
     answered = sum(t.frames["200"] for t in tallies)
     assert total(samples, "cellsense_ood_score_count", site="munich") == answered
     assert total(samples, "cellsense_gate_weight_count", site="munich", modality="csi") == answered
-    assert total(samples, "cellsense_batch_rows_sum", model="gated-fusion-encode") == answered
+    assert total(samples, "cellsense_batch_rows_sum", model="tiny-encode") == answered
     assert total(samples, "cellsense_requests_in_flight") == total(samples, "cellsense_queue_rows") == 0
 
 
