@@ -53,7 +53,10 @@ def router_figures(model: RadioModel, radio: Radio) -> dict[str, dict[str, dict[
 
 def _errors(model: RadioModel, radio: Radio, truth: NDArray[np.float32], masked: int | None) -> NDArray[np.float64]:
     """Error of the single frames `[F, B]`, with one cue masked."""
-    place = single(embed(model, radio, masked)).position_m
+    kept = np.ones((len(radio.frames), len(CUES)), np.float32)
+    if masked is not None:
+        kept[:, masked] = 0
+    place = single(embed(model, radio, kept)).position_m
     return np.asarray(np.hypot(*np.moveaxis(place - truth[:, None], -1, 0)), np.float64)
 
 

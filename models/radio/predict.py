@@ -58,16 +58,16 @@ class RadioPredictions:
 
 
 @torch.no_grad()
-def embed(model: RadioModel, radio: Radio, masked: int | None = None) -> RadioEmbeddings:
-    """Every frame encoded once a band; without the cue of the number `masked`, if any."""
+def embed(model: RadioModel, radio: Radio, kept: NDArray[np.float32] | None = None) -> RadioEmbeddings:
+    """Every frame encoded once a band; with only the cues that are 1 in `kept` `[F, 4]`, where that is given."""
     model.eval()
     frames, bands = len(radio.frames), len(radio.frames.bands)
     found = RadioEmbeddings(np.empty((frames, bands, 128), np.float32), np.empty((frames, bands, 4), np.float32))
     for rows in np.array_split(np.arange(frames), -(-frames // CHUNK)):
         for band in range(bands):
             inputs = radio.inputs(rows, np.full(len(rows), band))
-            if masked is not None:
-                inputs["cue_mask"][:, masked] = 0
+            if kept is not None:
+                inputs["cue_mask"] *= torch.from_numpy(kept[rows])
             embedding, weight = (
                 out.cpu() for out in model.encoder(**{name: x.to(model.device) for name, x in inputs.items()})
             )

@@ -29,6 +29,7 @@ class Config:
     vertices: int = 512  # in a batch
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
+    dropped: tuple[float, ...] = (0.1, 0.1, 0.25, 0.1)  # share of the frames in which each cue is hidden
     average: float = 0.995  # decay of the averaged weights, per step
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from models.runs import Run, claim, log_epoch
 from models.systems.scadf_config import Config
 from models.systems.scadf_moe import Fuser, ScadfMoe
 from models.systems.scadf_training import FrameObjective, PathObjective, interference
+from service.contract.labels import CUES
 
 VALIDATED = 3000  # frames of the validation part that are looked at while training
 Batches = Callable[[np.random.Generator], Iterator[Trajectories]]
@@ -71,11 +72,11 @@ def fit(
         lambda rng: frame_batches(train, config.vertices, rng),
         lambda averaged: _figures(averaged.fuser, some, _embedding(averaged, some), 1),
     )  # fmt: skip
-    averaged = train_stage(frames, FrameObjective(model, config.diversity), model, model)
+    averaged = train_stage(frames, FrameObjective(model, config.diversity, config.dropped), model, model)
     together.agree(averaged)
     model.load_state_dict(averaged.state_dict())
     if config.length > 1 and config.path_epochs:
-        known, seen = (_embedding(model, part) for part in (train, val))
+        known, seen = _embedding(model, train, _kept(config, train)), _embedding(model, val)
         paths = Stage(
             "trajectories", config.path_epochs, _steps(round(labelled * (1 + config.clusters)), config, together),
             lambda rng: trajectory_batches(train, config.length, config.clusters, config.vertices, rng, known),
@@ -156,8 +157,17 @@ def train_epoch(run: Run, batches: Iterator[Trajectories], together: Workers, ba
     return {task: float(np.mean(values)) for task, values in seen.items()}
 
 
-def _embedding(model: ScadfMoe, part: Radio) -> NDArray[np.float16]:
-    return embed(model, part).embedding.astype(np.float16)
+def _embedding(model: ScadfMoe, part: Radio, kept: NDArray[np.float32] | None = None) -> NDArray[np.float16]:
+    return embed(model, part, kept).embedding.astype(np.float16)
+
+
+def _kept(config: Config, train: Radio) -> NDArray[np.float32]:
+    """Cues of each frame `[F, 4]`: what is hidden is hidden from a whole track; CSI, profile and gain come together."""
+    column = CUES.index("distance")
+    tracks = np.random.default_rng([config.seed, column]).random(int(train.frames.track.max()) + 1)
+    kept = np.ones((len(train.frames), len(CUES)), np.float32)
+    kept[:, column] = tracks[train.frames.track] >= config.dropped[column]
+    return kept
 
 
 @torch.no_grad()

@@ -7,6 +7,8 @@ trajectories of their embeddings (`PathObjective`), which costs a fraction, for 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
@@ -60,15 +62,31 @@ def multi_task_loss(
 
 
 class FrameObjective(nn.Module):
-    """The loss of the whole model on a batch of cues; `diversity` as in `multi_task_loss`."""
+    """The loss of the whole model on a batch of cues.
 
-    def __init__(self, model: ScadfMoe, diversity: float) -> None:
+    Args:
+        model: all of it.
+        diversity: as in `multi_task_loss`.
+        dropped: share of the frames in which each cue is hidden: a network may not measure the distance, and a router
+            that never misses a cue need not learn what the others are worth.
+    """
+
+    def __init__(self, model: ScadfMoe, diversity: float, dropped: tuple[float, ...] = ()) -> None:
         super().__init__()
-        self.model, self.diversity = model, diversity
+        self.model, self.diversity, self.dropped = model, diversity, dropped
 
     def forward(self, batch: Trajectories) -> tuple[Tensor, dict[str, Tensor]]:
         """See `multi_task_loss`."""
+        if self.training and self.dropped:
+            batch = replace(batch, inputs={**batch.inputs, "cue_mask": hide(batch.inputs["cue_mask"], self.dropped)})
         return multi_task_loss(*answers(self.model, batch), batch, self.diversity)
+
+
+def hide(cue_mask: Tensor, dropped: tuple[float, ...]) -> Tensor:
+    """The mask `[N, 4]` with cues hidden at random, but never all that a frame has."""
+    drawn = torch.rand(cue_mask.shape, device=cue_mask.device)
+    kept = cue_mask * (drawn >= torch.tensor(dropped, device=cue_mask.device)).float()
+    return torch.where(kept.any(1, keepdim=True), kept, cue_mask)
 
 
 class PathObjective(nn.Module):

@@ -10,7 +10,7 @@ from models.data.radio_batches import Radio, Trajectories, gather, trajectory_ba
 from models.data.trajectories import Grouping, temporal
 from models.moe import Routing
 from models.systems.scadf_moe import Design, ScadfMoe
-from models.systems.scadf_training import FrameObjective, answers, interference
+from models.systems.scadf_training import FrameObjective, answers, hide, interference
 
 ONE_LAYER = Design(layers=1)
 TASKS = ("vertex", "centroid", "los", "single")
@@ -111,3 +111,22 @@ def test_interference_is_a_cosine_for_each_two_tasks(radio: dict[str, Radio], de
     assert all(-1 <= value <= 1 for value in found.values())
     assert all(p.grad is None for p in objective.parameters())
     assert all(torch.equal(p, q) for p, q in zip(objective.parameters(), before, strict=True))
+
+
+def test_cues_are_hidden_as_often_as_said_but_never_all_of_a_frame() -> None:
+    torch.manual_seed(1)
+    mask = torch.ones(4000, 4)
+    mask[:500, 1:] = 0
+    kept = hide(mask, (0.5, 0.0, 0.25, 1.0))
+    assert torch.equal(kept[:500], mask[:500])  # nothing else to go by
+    shares = kept[500:].mean(0)
+    torch.testing.assert_close(shares, torch.tensor([0.5, 1.0, 0.75, 0.0]), atol=0.03, rtol=0)
+
+
+def test_cues_are_hidden_in_training_only(batch: Trajectories) -> None:
+    torch.manual_seed(0)
+    objective = FrameObjective(ScadfMoe(ONE_LAYER, 2), 0.0, (0.9, 0.9, 0.9, 0.9)).eval()
+    first, again = (float(objective(batch)[0].detach()) for _ in range(2))
+    assert first == again
+    objective.train()
+    assert float(objective(batch)[0].detach()) != float(objective(batch)[0].detach())
