@@ -78,7 +78,8 @@ class FrameObjective(nn.Module):
     def forward(self, batch: Trajectories) -> tuple[Tensor, dict[str, Tensor]]:
         """See `multi_task_loss`."""
         if self.training and self.dropped:
-            batch = replace(batch, inputs={**batch.inputs, "cue_mask": hide(batch.inputs["cue_mask"], self.dropped)})
+            used = batch.inputs["cue_mask"] * self.model.encoder.used
+            batch = replace(batch, inputs={**batch.inputs, "cue_mask": hide(used, self.dropped)})
         return multi_task_loss(*answers(self.model, batch), batch, self.diversity)
 
 
