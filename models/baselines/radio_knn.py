@@ -35,6 +35,10 @@ SETTINGS = tuple(
 )  # fmt: skip
 
 
+Map = tuple[NDArray[np.integer], StandardScaler, PCA, NearestNeighbors]
+"""Training rows of one site, and how a frame's features are scaled, projected and searched there at one band."""
+
+
 class RadioMap:
     """The labelled training frames of every site and band, searchable by one kind of features."""
 
@@ -47,14 +51,20 @@ class RadioMap:
             for band in range(len(train.frames.bands))
         }
 
-    def _fit(
-        self, rows: NDArray[np.integer], band: int
-    ) -> tuple[NDArray[np.integer], StandardScaler, PCA, NearestNeighbors]:
+    def _fit(self, rows: NDArray[np.integer], band: int) -> Map:
         found = read_features(self._train, rows, band, self._features)
         scaler = StandardScaler(with_std=self._features == "cues").fit(found)
         pca = PCA(min(_COMPONENTS, found.shape[1], len(rows)), random_state=0).fit(scaler.transform(found))
         search = NearestNeighbors(n_neighbors=min(LARGEST, len(rows))).fit(pca.transform(scaler.transform(found)))
         return rows, scaler, pca, search
+
+    def largest(self) -> Map:
+        """The map with the most frames."""
+        return max(self._maps.values(), key=lambda found: len(found[0]))
+
+    def size(self) -> int:
+        """How many numbers all maps hold: features of every frame and its place."""
+        return sum(len(rows) * (pca.n_components_ + 2) for rows, _, pca, _ in self._maps.values())
 
     def neighbours(self, radio: Radio, site: int, band: int) -> tuple[NDArray[np.float64], NDArray[np.integer]]:
         """Feature distances and training rows `[n, 20]` of the frames of one site, in their order."""

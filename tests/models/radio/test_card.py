@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from models.baselines.radio_knn import RadioMap
 from models.data.radio_batches import Radio
 from models.data.raytraced.bands import BANDS
 from models.radio import card, cost, pictures
 from models.radio.card import write_card
-from models.radio.cost import latencies_ms, mflop
+from models.radio.cost import Contender, latencies_ms, mflop, of_graphs, of_knn, of_smoother
 from models.radio.pictures import draw_cost, draw_router, router_figures
 from models.radio.predict import embed, single
 from models.radio.rows import TRAINED
@@ -76,28 +77,53 @@ class _Timed:
         self.asked.append((graph, len(first), first.shape[1] if graph == "fuse" else 0))
 
 
-def test_rows_are_timed_in_turns_each_at_its_own_length(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "ROUNDS", 2)
-    ours, plain = _Timed(), _Timed()
-    found = latencies_ms({"ours": (ours, 16), "plain": (plain, 1)})
-    assert list(found) == ["ours", "plain"]
-    assert all(list(by_batch) == ["1", "8", "32"] for by_batch in found.values())
+    asked: list[tuple[str, int]] = []
+    found = latencies_ms({n: Contender(1, 1.0, lambda frames, n=n: asked.append((n, frames))) for n in ("a", "b")})
+    assert asked == [(name, frames) for frames in (1, 8, 32) for _ in range(3) for name in ("a", "b")]
+    assert [(name, list(by_batch)) for name, by_batch in found.items()] == [(n, ["1", "8", "32"]) for n in ("a", "b")]
     assert all(value >= 0 for by_batch in found.values() for value in by_batch.values())
-    for model, steps in ((ours, 16), (plain, 1)):
-        assert model.asked == [
-            call for frames in (1, 8, 32) for _ in range(2) for call in (("encode", frames, 0), ("fuse", frames, steps))
-        ]
+
+
+def test_graphs_are_asked_at_their_own_length(system: ScadfMoe) -> None:
+    exported = _Timed()
+    contender = of_graphs(system, exported, 4)  # type: ignore[arg-type]
+    contender.answer(8)
+    assert exported.asked == [("encode", 8, 0), ("fuse", 8, 4)]
+    assert contender.parameters == sum(p.numel() for p in system.parameters())
+    assert contender.mflop == mflop(system, 4)
+
+
+def test_smoother_costs_the_single_estimates_and_little_more() -> None:
+    asked: list[int] = []
+    found = of_smoother(Contender(7, 3.0, asked.append))
+    found.answer(8)
+    assert asked == [8]
+    assert found.parameters == 7
+    assert 3.0 < found.mflop < 3.1
+
+
+def test_knn_costs_what_it_keeps_and_compares(radio: dict[str, Radio]) -> None:
+    found = of_knn(RadioMap(radio["train"], "image"))
+    found.answer(32)
+    frames = radio["train"].frames
+    of_site = [int((frames.site == number).sum()) for number in range(len(frames.sites))]
+    kept = [min(64, count) + 2 for count in of_site]
+    assert found.parameters == 3 * sum(count * each for count, each in zip(of_site, kept, strict=True))
+    most = max(of_site)
+    assert found.mflop == pytest.approx(2 * (512 + most) * min(64, most) / 1e6)
 
 
 def test_command_line_writes_what_every_row_at_all_bands_costs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    radio_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     some = [row for row in TRAINED if row.name in ("scadf-moe", "early-fusion", "only-6GHz")]
     monkeypatch.setattr(cost, "TRAINED", some)
     monkeypatch.setattr(cost, "export_graphs", lambda *_: None)
     monkeypatch.setattr(cost, "ExportedRadio", _Timed)
     monkeypatch.setattr(cost, "ROUNDS", 1)
-    arguments = ["--runs", str(tmp_path), "--artifact", str(tmp_path)]
+    arguments = ["--runs", str(tmp_path), "--artifact", str(tmp_path), "--set", str(radio_folder)]
     assert cost.main(arguments) == 2  # neither a table nor a run
     (line,) = capsys.readouterr().err.splitlines()
     assert "table.json" in line
