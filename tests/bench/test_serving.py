@@ -32,6 +32,7 @@ from tests.bench.serving.raw_bytes import RawBytes
 from tests.bench.serving.rounds import RawRound, Results
 from tests.bench.serving.summary import RawSummary, Summary, summarise, summarise_raw
 from tests.bench.serving.table import table
+from tests.bench.serving.tensors import OUTPUTS
 from tests.bench.serving.wire import Answer
 
 H2LOAD = """
@@ -84,7 +85,7 @@ def test_oip_body_is_what_the_client_of_triton_writes() -> None:
     for name, array in frames.items():
         inputs.append(client.InferInput(name, array.shape, {"uint8": "UINT8", "float32": "FP32"}[array.dtype.name]))
         inputs[-1].set_data_from_numpy(array)
-    outputs = [client.InferRequestedOutput(spec.name, binary_data=True) for spec in bench_model.OUTPUTS]
+    outputs = [client.InferRequestedOutput(spec.name, binary_data=True) for spec in OUTPUTS]
     theirs, length = client.InferenceServerClient.generate_request_body(inputs, outputs=outputs)
     ours = OipHttp().request("bench", frames)
     ours_length = int(ours.headers["Inference-Header-Content-Length"])
@@ -190,7 +191,7 @@ def test_summary_takes_medians_of_shares_within_each_round() -> None:
     alone = {1: 1000.0, 2: 2000.0, 3: 500.0}
     results = Results(
         raw=[
-            RawRound(n, "bench", RawResult(setting, f, 9.0, 1.0), RawResult(setting, f, 1.2, 1.0))
+            RawRound(n, "bench", RawResult(setting, f, 9.0, 1.0, 90.0), RawResult(setting, f, 1.2, 1.0, 90.0))
             for n, f in alone.items()
         ],
         measurements=[
@@ -208,7 +209,7 @@ def test_table_has_the_fastest_first_and_says_who_failed() -> None:
     found = [
         _summary(name, cell, share) for name, share in (("litserve", 0.3), ("triton", 0.7)) for cell in cells([1, 32])
     ]
-    raw = [RawSummary(name, "2 sessions", 1000.0, 1.2, 1.1) for name in ("bench", "tiny")]
+    raw = [RawSummary(name, "2 sessions", 1000.0, 1.2, 1.1, 90.0) for name in ("bench", "tiny")]
     text = table(list(PEERS.values()), raw, found, [Failure("ray", "a long log\nno module named ray")])
     rows = text.splitlines()
     assert [row.split(" | ")[0] for row in rows[2:5]] == [

@@ -24,6 +24,7 @@ from service.engine.cores import usable_cores
 from tests.bench.serving import bench_model, ours, picture, wrk
 from tests.bench.serving.artifact import write_artifact
 from tests.bench.serving.flops import flops
+from tests.bench.serving.frames import draw
 from tests.bench.serving.machine import describe
 from tests.bench.serving.measurements import cells
 from tests.bench.serving.peers import PEERS
@@ -65,7 +66,7 @@ def _report(
     results: Results,
     found: Sequence[Summary],
 ) -> None:
-    raw = summarise_raw(results)
+    raw, frame_bytes = summarise_raw(results), sum(array.nbytes for array in draw(1).values())
     mflop = {name: round(flops(bench_model.build(size)) / 1e6, 2) for name, size in bench_model.SIZES.items()}
     file = args.json or args.out / "results.json"
     for folder in (args.out, file.parent):
@@ -79,9 +80,10 @@ def _report(
         "results": results,
     }
     file.write_text(json.dumps(content, indent=1, default=_plain) + "\n")
+    runtime = machine["versions"]["onnxruntime"]
     note = (
         f"{machine['cores']} cores of {machine['cpu']}{', ' + machine['gpu'] if args.cuda else ''}; "
-        f"{mflop['bench']:.0f} MFLOP and 68,608 bytes a frame; ONNX Runtime {machine['versions']['onnxruntime']}; "
+        f"{mflop['bench']:.0f} MFLOP and {frame_bytes:,} bytes a frame; ONNX Runtime {runtime}; "
         f"medians of {args.rounds} round{'s' * (args.rounds > 1)} of {args.seconds} s; {machine['date']}"
     )
     print(table(servers, raw, found, results.failures))
@@ -102,7 +104,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--warm", type=int, default=1, help="seconds of the load before each that does not count")
     parser.add_argument("--clients", type=_numbers, default=[1, 8, 32, 128], help="numbers, with commas between them")
     parser.add_argument("--ours", type=_names, default=list(ours.NAMES), help="ways to ask us, or nothing")
-    parser.add_argument("--ours-arguments", default="", help="more arguments of `cellsense serve`, in one word")
+    parser.add_argument("--ours-arguments", default="", help="of `cellsense serve`: --ours-arguments='--workers 2'")
     parser.add_argument("--peers", type=_names, default=list(PEERS), help="names, with commas between them, or nothing")
     parser.add_argument("--search", action="store_true", help="try all settings of each peer first, and take the best")
     parser.add_argument("--cuda", action="store_true", help="run the models on a GPU")

@@ -6,7 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from tests.bench.serving.bench_model import INPUTS, OUTPUTS, Size, build
+from tests.bench.serving.bench_model import Size, build
+from tests.bench.serving.tensors import INPUTS, OUTPUTS
 
 MODEL = "model.onnx"
 

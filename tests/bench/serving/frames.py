@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.serving.bench_model import INPUTS
+from tests.bench.serving.tensors import INPUTS
 
 Arrays = dict[str, NDArray[np.generic]]
 

@@ -8,9 +8,9 @@ from math import prod
 
 import numpy as np
 
-from tests.bench.serving.bench_model import OUTPUTS
 from tests.bench.serving.frames import Arrays
 from tests.bench.serving.http_load import HttpLoad
+from tests.bench.serving.tensors import OUTPUTS
 from tests.bench.serving.wire import Answer, Request
 
 DATATYPES = {"uint8": "UINT8", "float32": "FP32"}

@@ -12,16 +12,9 @@ from tests.bench.serving.server import Launch, Server
 
 
 def _command(launch: Launch) -> list[str | Path]:
-    start: list[str | Path] = [sys.executable, "-m", "service.cli", "serve", "--port", str(launch.port)]
-    told: list[str | Path] = [
-        "--models",
-        launch.artifact.parent,
-        "--provider",
-        launch.provider,
-        "--log-level",
-        "warning",
-    ]
-    return [*start, *told, *launch.setting["arguments"].split()]
+    serve: list[str | Path] = [sys.executable, "-m", "service.cli", "serve", "--port", str(launch.port)]
+    told: list[str | Path] = ["--models", launch.artifact.parent, "--provider", launch.provider]
+    return [*serve, *told, "--log-level", "warning", *launch.setting["arguments"].split()]
 
 
 def _command_with_grpc(launch: Launch) -> list[str | Path]:

@@ -43,6 +43,7 @@ class RawSummary:
     frames_per_s: float
     p50_ms: float  # of one frame at a time
     cpu_s_per_1000: float
+    rss_mib: float
 
 
 def summarise(results: Results) -> list[Summary]:
@@ -64,6 +65,7 @@ def summarise_raw(results: Results) -> list[RawSummary]:
                 median(one.best.frames_per_s for one in rounds),
                 median(one.latency.p50_ms for one in rounds),
                 median(one.best.cpu_s_per_1000 for one in rounds),
+                median(one.best.rss_mib for one in rounds),
             )
         )
     return found

@@ -64,7 +64,7 @@ def _raw_line(raw: Sequence[RawSummary], singles: int) -> str:
     rate = f"{bench.frames_per_s:,.0f} (1.00)"
     rates = [rate] * (singles - 1)
     cells = [f"{bench.p50_ms:.1f} ms", *rates, rate, f"{tiny.frames_per_s:,.0f} (1.00)", _NOTHING]
-    return _line([f"raw: {bench.setting}", *cells, f"{bench.cpu_s_per_1000:.2f}", _NOTHING, _NOTHING])
+    return _line([f"raw: {bench.setting}", *cells, f"{bench.cpu_s_per_1000:.2f}", f"{bench.rss_mib:,.0f}", _NOTHING])
 
 
 def _times(one: Summary | None) -> str:

@@ -13,7 +13,7 @@ from tests.bench.serving.correctness import check
 from tests.bench.serving.frames import Arrays, draw, take
 from tests.bench.serving.measurements import FULL_BATCH, Cell, Measurement
 from tests.bench.serving.process_tree import ProcessTree, peak_memory
-from tests.bench.serving.raw import open_session
+from tests.bench.serving.raw_run import open_session
 from tests.bench.serving.server import Launch, Server, Setting, free_port, running
 from tests.bench.serving.wire import Answer
 

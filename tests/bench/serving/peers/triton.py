@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.contract.tensors import TensorSpec
-from tests.bench.serving.bench_model import INPUTS, OUTPUTS
 from tests.bench.serving.oip_grpc import OipGrpc
 from tests.bench.serving.oip_http import DATATYPES, OipHttp
 from tests.bench.serving.peers.program import PROGRAMS, environment
 from tests.bench.serving.server import Launch, Server
+from tests.bench.serving.tensors import INPUTS, OUTPUTS
 
 _PYTHON = sysconfig.get_python_version()
 _CONFIG = """
