@@ -12,6 +12,7 @@ def _environment(launch: Launch) -> dict[str, str]:
         **environment(launch),
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_TMPDIR": str(launch.scratch),
         "RAY_USAGE_STATS_ENABLED": "0",
     }
 
