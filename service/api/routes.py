@@ -54,7 +54,7 @@ async def sense(request: Request) -> Response:
             raise
     count_frames(gateway.metrics.traffic, gateway.pipeline.sites, batch.frames, outcomes)
     gateway.feedback.keep([outcome for outcome in outcomes if isinstance(outcome, Answer)])
-    return _sense_response(gateway, outcomes, answer_form(request.headers, form))
+    return sense_response(gateway, outcomes, answer_form(request.headers, form))
 
 
 @router.post("/v1/labels", **documentation.LABELS)
@@ -117,7 +117,8 @@ async def metrics(request: Request) -> Response:
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-def _sense_response(gateway: Gateway, outcomes: Sequence[Answer | CellsenseError], form: Form) -> Response:
+def sense_response(gateway: Gateway, outcomes: Sequence[Answer | CellsenseError], form: Form) -> Response:
+    """The answer to a batch; the problem of its first frame where all failed."""
     errors = [outcome for outcome in outcomes if isinstance(outcome, CellsenseError)]
     if len(errors) == len(outcomes):
         return all_failed_response(errors)

@@ -1,0 +1,142 @@
+"""Where the time of `/v1/sense` goes, stage by stage: `python -m tests.bench.sense_stages --artifact gated-fusion`.
+
+The recording that the artifact ships is answered in MessagePack, one request after the other, each stage called by
+itself and timed in processor time of its thread, so that whatever else runs on the machine counts little. Sockets and
+the hops between threads are not in it: `tests.bench.serving` has those. The last line says which share of the time is
+spent in the model's two graphs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import uvloop
+
+from service.api.gateway import Gateway
+from service.api.media import MESSAGEPACK
+from service.api.parsing import parse_batch
+from service.api.routes import sense_response
+from service.demo.recording import as_of, read_recording
+from service.engine.discovery import load_artifacts
+from service.engine.onnx_engine import OnnxEngine
+from service.pipeline.assembly import fuse_inputs
+from service.pipeline.normalise import normalise
+from service.pipeline.observing import observe_answers
+from service.pipeline.outcomes import frame_outcomes
+from service.serving.memory import keep_freed_memory
+from service.settings import Settings
+
+Result = TypeVar("Result")
+GRAPHS = ("encode", "fuse")
+
+
+class Stopwatch:
+    """Processor seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    def time(self, stage: str, work: Callable[..., Result], *args: object) -> Result:
+        """What the work returns; its time counts for the stage."""
+        started_s = time.thread_time()
+        result = work(*args)
+        self.seconds[stage] += time.thread_time() - started_s
+        return result
+
+
+def bodies(artifact: Path, number: int) -> tuple[list[bytes], int]:
+    """The requests of the artifact's recording in MessagePack, by UEs of their own, and the number of their frames."""
+    exchanges = as_of(read_recording(artifact / "sample.jsonl.gz"), time.time(), f"-{number}")
+    frames = sum(len(exchange.request["frames"]) for exchange in exchanges)
+    return [MESSAGEPACK.dump(_raw(exchange.request)) for exchange in exchanges], frames
+
+
+def _raw(value: Any) -> Any:
+    """The document with bytes in place of base64."""
+    if isinstance(value, dict):
+        return {
+            name: base64.b64decode(each) if name in ("data", "camera") and isinstance(each, str) else _raw(each)
+            for name, each in value.items()
+        }
+    return [_raw(each) for each in value] if isinstance(value, list) else value
+
+
+async def answer(gateway: Gateway, body: bytes, watch: Stopwatch) -> None:
+    """One request, stage by stage, as the gateway's route and its pipeline do it."""
+    pipeline = gateway.pipeline
+    batch = watch.time("parse", parse_batch, MESSAGEPACK, body, 4096, 64)
+    frames, scenes = dict(enumerate(batch.frames)), dict(enumerate(batch.scenes))
+    groups, errors = watch.time(
+        "normalise", normalise, frames, scenes, pipeline._models, pipeline._sites, pipeline._limits
+    )
+    assert not errors
+    for group in groups:
+        engine, rows = group.model.engine, list(range(len(group.indices)))
+        encoded = watch.time("encode", engine.run, "encode", group.inputs)
+        embedding = encoded["embedding"].astype(np.float16).astype(np.float32)
+        started_s = time.thread_time()
+        trajectories, _ = await pipeline._remember(group, rows, embedding)
+        watch.seconds["Redis, this side"] += time.thread_time() - started_s
+        inputs = watch.time("fuse inputs", fuse_inputs, group.model.contract, trajectories, group.text)
+        fused = watch.time("fuse", engine.run, "fuse", inputs)
+        weights = {name: tensor for name, tensor in encoded.items() if name != "embedding"}
+        entries = dict(zip(group.indices, group.entries, strict=True))
+        outcomes = watch.time(
+            "decode", frame_outcomes, group.model, entries, list(group.sites), trajectories, weights, fused, ()
+        )
+        answers = [outcomes[index] for index in sorted(outcomes)]
+        watch.time("metrics", observe_answers, gateway.metrics, answers)
+        watch.time("serialise", sense_response, gateway, answers, MESSAGEPACK)
+
+
+async def measure(models: Path, artifact: str, rounds: int) -> dict[str, float]:
+    """Microseconds of each stage a frame, of the fastest of several rounds."""
+    load = partial(OnnxEngine.load, sessions=1, intra_op_threads=1)
+    gateway = Gateway(Settings(models=models, prefer=(artifact,)), load_artifacts(models, load, [artifact]).by_site)
+    best: dict[str, float] = {}
+    async with gateway.running():
+        while not gateway.repository.ready():
+            await asyncio.sleep(0.05)
+        for number in range(rounds):
+            requests, frames = bodies(models / artifact, number)
+            watch = Stopwatch()
+            for body in requests:
+                await answer(gateway, body, watch)
+            found = {stage: 1e6 * seconds / frames for stage, seconds in watch.seconds.items()}
+            if not best or sum(found.values()) < sum(best.values()):
+                best = found
+    return best
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.sense_stages", description=__doc__)
+    parser.add_argument("--models", type=Path, default=Settings.model_fields["models"].default)
+    parser.add_argument("--artifact", default="gated-fusion")
+    parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args(argv)
+    keep_freed_memory()
+    found = uvloop.run(measure(args.models, args.artifact, args.rounds))
+    if args.json:
+        print(json.dumps(found))
+        return
+    total, graphs = sum(found.values()), sum(found[graph] for graph in GRAPHS)
+    print(f"| {args.artifact} | µs a frame | share |\n|---|---|---|")
+    for stage, microseconds in found.items():
+        print(f"| {stage} | {microseconds:.1f} | {microseconds / total:.1%} |")
+    print(f"| all; graphs alone | {total:.0f}; {graphs:.0f} | {graphs / total:.1%} in the graphs |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Rounds: in each, ONNX Runtime alone and then every server in turn, so that what else the machine does hits all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from tests.bench.serving import raw
+from tests.bench.serving.measurements import Cell, Failure, Measurement
+from tests.bench.serving.search import RawSettings, Tried, best_raw, best_setting
+from tests.bench.serving.server import Server, Setting
+from tests.bench.serving.turn import Bench, take_turn
+
+
+@dataclass(frozen=True)
+class RawRound:
+    """ONNX Runtime alone in one round: its best, and how long it takes for one frame at the least."""
+
+    round: int
+    model: str
+    best: raw.RawResult
+    latency: raw.RawResult
+
+
+@dataclass
+class Results:
+    """All that was seen."""
+
+    raw_tried: dict[str, list[raw.RawResult]] = field(default_factory=dict)  # by model
+    tried: list[Tried] = field(default_factory=list)
+    settings: dict[str, Setting] = field(default_factory=dict)  # the chosen one of each server
+    raw: list[RawRound] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+def run(bench: Bench, servers: Sequence[Server], cells: Sequence[Cell], rounds: int, all_settings: bool) -> Results:
+    """Search, then measure; a server that fails once is left out from then on, and said to have failed."""
+    results = Results()
+    chosen = _search_raw(bench, results)
+    left = [s for s in servers if _attempt(results, s, partial(_search, bench, s, results, all_settings))]
+    for number in range(1, rounds + 1):
+        for model, settings in chosen.items():
+            results.raw.append(_raw_round(bench, number, model, settings))
+        turn = (number - 1) % max(1, len(left))
+        for server in left[turn:] + left[:turn]:  # nobody is always the first
+            _say(f"round {number}: {server.name}")
+            if not _attempt(results, server, partial(_measure, bench, server, results, number, cells)):
+                left = [other for other in left if other is not server]
+    return results
+
+
+def _search_raw(bench: Bench, results: Results) -> dict[str, RawSettings]:
+    chosen = {}
+    for model, artifact in bench.artifacts.items():
+        chosen[model], results.raw_tried[model] = best_raw(artifact, bench.provider, bench.instances, bench.warm_s)
+        _say(f"raw, {model}: {chosen[model].throughput}")
+    return chosen
+
+
+def _search(bench: Bench, server: Server, results: Results, all_settings: bool) -> None:
+    server.wire.require()
+    results.settings[server.name] = server.settings[0]
+    if all_settings and len(server.settings) > 1:
+        results.settings[server.name], tried = best_setting(bench, server)
+        results.tried += tried
+        _say(f"{server.name}: {dict(results.settings[server.name])}")
+
+
+def _raw_round(bench: Bench, number: int, model: str, settings: RawSettings) -> RawRound:
+    _say(f"round {number}: raw, {model}")
+    artifact = bench.artifacts[model]
+    best, latency = (
+        raw.measure(artifact, setting, bench.provider, bench.seconds)
+        for setting in (settings.throughput, settings.latency)
+    )
+    return RawRound(number, model, best, latency)
+
+
+def _measure(bench: Bench, server: Server, results: Results, number: int, cells: Sequence[Cell]) -> None:
+    for model in dict.fromkeys(cell.model for cell in cells):
+        of_model = [cell for cell in cells if cell.model == model]
+        results.measurements += take_turn(bench, server, results.settings[server.name], number, of_model)
+
+
+def _attempt(results: Results, server: Server, work: Callable[[], None]) -> bool:
+    try:
+        work()
+    except (OSError, RuntimeError, ValueError) as error:
+        results.failures.append(Failure(server.name, str(error)))
+        _say(f"{server.name} is left out: {error}")
+        return False
+    return True
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,57 @@
+"""The best setting of ONNX Runtime and of each server, by trying each for a moment on the machine at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.serving import raw
+from tests.bench.serving.measurements import CENTRAL_CLIENTS, Cell
+from tests.bench.serving.server import Server, Setting
+from tests.bench.serving.turn import Bench, take_turn
+
+
+@dataclass(frozen=True)
+class RawSettings:
+    """Of ONNX Runtime alone, for one model: what makes the most frames a second, and what answers one the soonest."""
+
+    throughput: raw.Setting
+    latency: raw.Setting
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A setting of a server and its frames a second, None where it failed."""
+
+    server: str
+    setting: Setting
+    frames_per_s: float | None
+
+
+def best_raw(artifact: Path, provider: str, instances: int, seconds: float) -> tuple[RawSettings, list[raw.RawResult]]:
+    """Try all settings; returns the best and all results."""
+    found = [raw.measure(artifact, s, provider, seconds) for s in raw.settings(instances, provider)]
+    single = [result for result in found if result.setting.batch == result.setting.callers == 1]
+    fastest = max(found, key=lambda result: result.frames_per_s).setting
+    return RawSettings(fastest, min(single, key=lambda result: result.p50_ms).setting), found
+
+
+def best_setting(bench: Bench, server: Server) -> tuple[Setting, list[Tried]]:
+    """Try all settings with one frame a request; returns the best and all results.
+
+    Raises:
+        RuntimeError: none works; the message says what was wrong with the last.
+    """
+    cell = Cell("bench", CENTRAL_CLIENTS, 1)
+    tried, reason = [], ""
+    for setting in server.settings:
+        try:
+            (seen,) = take_turn(bench, server, setting, 0, [cell])
+            tried.append(Tried(server.name, setting, seen.frames_per_s))
+        except (OSError, RuntimeError, ValueError) as error:
+            tried.append(Tried(server.name, setting, None))
+            reason = str(error)
+    best = max(tried, key=lambda one: one.frames_per_s or 0.0)
+    if best.frames_per_s is None:
+        raise RuntimeError(reason)
+    return best.setting, tried
