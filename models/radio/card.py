@@ -36,8 +36,8 @@ _LIMITS = """\
 - Regions are split-conformal on validation episodes of the trained zones. In unseen zones they cover less than they
   say; the tables give by how much.
 - Positions are in the plane; the height of a UE is not estimated.
-- The distance is a round trip measured by the network, in steps of 0.31 m. Training left it out only where no path was
-  detected: asked without it, or without another cue, the model is far worse than it need be (see the router's table).
+- The distance is a round trip measured by the network, in steps of 0.31 m. It may be missing, as any cue may: each was
+  hidden at times in training, and the router's table says what its loss costs.
 - Vertices of a trajectory come at 10 Hz in training; gaps are an input, but gaps of many seconds were not seen.
 """
 

@@ -68,13 +68,17 @@ def mflop(model: ScadfMoe, steps: int) -> float:
 
 
 def latencies_ms(contenders: dict[str, Contender]) -> dict[str, dict[str, float]]:
-    """Median latency of each batch size by name."""
+    """Median latency of each batch size by name.
+
+    Every round has an order of its own: threads that one leaves spinning slow down whoever comes next.
+    """
+    rng = np.random.default_rng(0)
     seen: dict[str, dict[str, list[float]]] = {name: {} for name in contenders}
     for frames in BATCHES:
         for round_ in range(ROUNDS + 1):
-            for name, contender in contenders.items():
+            for name in rng.permutation(list(contenders)).tolist():
                 began = time.perf_counter()
-                contender.answer(frames)
+                contenders[name].answer(frames)
                 if round_:  # the first is to warm up
                     seen[name].setdefault(str(frames), []).append(1e3 * (time.perf_counter() - began))
     return {

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 from numpy.typing import NDArray
 
 from models.data.radio_batches import Radio
@@ -78,24 +79,40 @@ def draw_router(figures: dict[str, dict[str, dict[str, float]]], path: Path) -> 
         worth.bar(place + 0.2 * (number - 1.5), lost, 0.2, color=colour)
     labels = [f"{band}\n{name}" for band, name in bars]
     weights.set(title="weight of each cue, as routed", ylim=(0, 1), xticks=place, xticklabels=labels)
-    worth.set(title="mean error added when the cue is masked, m", xticks=place, xticklabels=labels, yscale="symlog")
+    worth.set(title="mean error added when the cue is masked, m", xticks=place, xticklabels=labels)
     figure.legend(*weights.get_legend_handles_labels(), loc="outside lower center", ncols=len(CUES), frameon=False)
     figure.savefig(path, dpi=130)
 
 
+ABLATIONS = ("scadf-no-moe", "scadf-no-mmd", "scadf-hard")
+
+
 def draw_cost(costs: dict[str, dict[str, Any]], path: Path) -> None:
-    """Mean error on held-out trajectories against MFLOP a frame; the area of a dot is its parameters."""
-    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-    axes = figure.subplots()
-    for number, (name, cost) in enumerate(costs.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        axes.scatter(cost["mflop"], cost["mean_m"], s=20 + cost["parameters"] / 4e3, color=colour, alpha=0.7)
-        axes.annotate(name, (cost["mflop"], cost["mean_m"]), xytext=(6, 4), textcoords="offset points", fontsize=8)
-    axes.set(
-        xscale="log", xlabel="MFLOP a frame", ylabel="mean error, held-out trajectories, all bands, m",
-        title="accuracy against cost (area: parameters)",
-    )  # fmt: skip
-    axes.grid(alpha=0.3)
+    """Mean error on held-out trajectories against MFLOP and latency; the system's ablations cost what it costs."""
+    shown = {name: cost for name, cost in costs.items() if name not in ABLATIONS}
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    labels = ("MFLOP a frame", "latency of 32 frames on two cores, ms")
+    measures = [{name: cost["mflop"] for name, cost in shown.items()}]
+    measures.append({name: cost["latency_ms"]["32"] for name, cost in shown.items()})
+    for axes, label, measure in zip(panels, labels, measures, strict=True):
+        for number, (name, cost) in enumerate(sorted(shown.items(), key=lambda item: -item[1]["mean_m"])):
+            colour = COLOURS[0] if name.startswith("scadf-moe") else COLOURS[1]
+            axes.scatter(measure[name], cost["mean_m"], s=cost["parameters"] / 1.5e4, color=colour, alpha=0.6)
+            below = number % 2 == 0
+            axes.annotate(
+                name, (measure[name], cost["mean_m"]), xytext=(0, -9 if below else 9), textcoords="offset points",
+                ha="center", va="top" if below else "bottom", fontsize=8,
+            )  # fmt: skip
+        axes.set(xscale="log", yscale="log", xlabel=label, xlim=(min(measure.values()) / 2, max(measure.values()) * 2))
+        axes.set_ylim(6, 16)
+        axes.grid(alpha=0.3, which="both")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
+    panels[0].set_yticks([6, 7, 8, 10, 12, 14])
+    panels[0].set_ylabel("mean error, held-out trajectories, m")
+    figure.suptitle("accuracy against cost (area: parameters)")
     figure.savefig(path, dpi=130)
 
 
