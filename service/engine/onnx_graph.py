@@ -109,6 +109,8 @@ def open_session(
     """Open a graph on a provider. Raises `ArtifactError` where it does not open there or is not what `specs` say."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = intra_op_threads
+    # Threads that wait by spinning look fast on an idle machine, and take the cores from the gateway on a busy one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(content, options, providers=[PROVIDERS[provider]], enable_fallback=0)
     except Exception as error:  # ONNX Runtime has no base class of its own

@@ -15,6 +15,8 @@ from service.engine.protocol import Plan
 
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 SPLIT_ROWS = 8  # at which the ways to share out the cores are compared
+CLEARLY = 0.85  # more sessions are taken unless fewer answer this clearly more: threads of one run wait for each other,
+# and under load one of them waits for the core that the gateway itself uses
 WINDOWS, WINDOW_S = 3, 0.025  # of one measurement: the best of them, for whatever else runs here only slows it
 DISPATCH_S = 0.0001  # what a run costs outside of the engine: tensors put together, a thread woken, answers handed out
 LONGEST_RUN_S = 0.25  # a run that takes longer ends the search: who waits for one more frame waits for such a run
@@ -41,9 +43,11 @@ def tune(
     """
     rate = rate or rows_per_s
     opened = [(sessions, threads, open_graph(sessions, threads)) for sessions, threads in splits(cores)]
-    if len(opened) > 1:
-        opened.sort(key=lambda option: -rate(option[2], SPLIT_ROWS))
-    sessions, threads, graph = opened[0]
+    answered = [rate(graph, SPLIT_ROWS) for _, _, graph in opened] if len(opened) > 1 else [1.0]
+    clearly = max(answered) * CLEARLY
+    sessions, threads, graph = next(
+        o for o, rows_a_second in zip(opened, answered, strict=True) if rows_a_second >= clearly
+    )
     rates: dict[int, float] = {}
     for rows in ROWS:
         rates[rows] = rate(graph, rows)

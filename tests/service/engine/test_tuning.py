@@ -55,6 +55,11 @@ def test_the_split_that_answers_most_rows_wins(fastest: tuple[int, int]) -> None
     assert (plan.sessions, plan.threads) == fastest
 
 
+def test_more_sessions_are_taken_where_fewer_answer_hardly_more() -> None:
+    plan = tune(opener, 4, lambda graph, rows: {(4, 1): 90.0, (2, 2): 100.0, (1, 4): 50.0}[graph])[1]  # type: ignore[index]
+    assert (plan.sessions, plan.threads) == (4, 1)
+
+
 @pytest.mark.parametrize(
     ("rates", "rows"),
     [
