@@ -156,6 +156,33 @@ def header_size(header_length: str | None, body: int) -> int:
     return int(header_length)
 
 
+def check_shape(shape: Sequence[int], field: str, spec: TensorSpec, sizes: dict[str, int]) -> None:
+    """Raise `InvalidInput` where a tensor's shape does not fit, or contradicts `sizes`, to which its own are added.
+
+    Args:
+        shape: of the tensor.
+        field: path of the tensor in the request.
+        spec: what it must be.
+        sizes: of the free dimensions, by the tensors before it.
+    """
+    if len(shape) != len(spec.shape) or not all(
+        size >= 1 if isinstance(dim, str) else size == dim for dim, size in zip(spec.shape, shape, strict=True)
+    ):
+        raise wrong_shape(field, spec, shape)
+    for axis, (dim, size) in enumerate(zip(spec.shape, shape, strict=True)):
+        if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
+            expected = f"{sizes[dim]} as in the tensors before it"
+            raise InvalidInput(f"{field}.shape[{axis}]", expected, f"{size} in {spec.name}")
+
+
+def wrong_shape(field: str, spec: TensorSpec, shape: object) -> InvalidInput:
+    """What to raise where a shape does not fit."""
+    expected = [-1 if isinstance(dim, str) else dim for dim in spec.shape]
+    return InvalidInput(
+        f"{field}.shape", f"{expected} of {spec.name}, -1 being any size of 1 or more", repr(shape)[:64]
+    )
+
+
 def write_response(
     request: InferRequest, outputs: Mapping[str, Tensor], model: str, version: str
 ) -> tuple[list[bytes | memoryview], int | None]:
@@ -259,20 +286,10 @@ def _spec(entry: Mapping[str, Any], field: str, known: Mapping[str, TensorSpec],
 
 
 def _shape(entry: Mapping[str, Any], field: str, spec: TensorSpec, sizes: dict[str, int]) -> tuple[int, ...]:
-    """Shape of a tensor; `sizes` has those of the free dimensions so far."""
     shape: Any = entry.get("shape")
-    listed = isinstance(shape, list) and all(type(size) is int and size >= 1 for size in shape)
-    fits = listed and len(shape) == len(spec.shape) and all(
-        isinstance(dim, str) or dim == size for dim, size in zip(spec.shape, shape, strict=True)
-    )  # fmt: skip
-    if not fits:
-        expected = [-1 if isinstance(dim, str) else dim for dim in spec.shape]
-        got = repr(shape)[:64]
-        raise InvalidInput(f"{field}.shape", f"{expected} of {spec.name}, -1 being any size of 1 or more", got)
-    for axis, (dim, size) in enumerate(zip(spec.shape, shape, strict=True)):
-        if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
-            expected_size = f"{sizes[dim]} as in the tensors before it"
-            raise InvalidInput(f"{field}.shape[{axis}]", expected_size, f"{size} in {spec.name}")
+    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
+        raise wrong_shape(field, spec, shape)
+    check_shape(shape, field, spec, sizes)
     return tuple(shape)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from service.contract.tensors import TensorSpec
 from service.errors import InvalidInput
-from service.oip.codec import DATATYPES, Tensor, datatype
+from service.oip.codec import DATATYPES, Tensor, check_shape, datatype
 from service.rpc.open_inference_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
 
 _CONTENTS = {
@@ -51,7 +51,7 @@ def read_inputs(request: ModelInferRequest, specs: Sequence[TensorSpec]) -> dict
         if entry.datatype != datatype(spec.dtype):
             expected = f"{datatype(spec.dtype)} of {spec.name}"
             raise InvalidInput(f"{field}.datatype", expected, repr(entry.datatype[:64]))
-        _check_shape(shape, spec, sizes, field)
+        check_shape(list(entry.shape), field, spec, sizes)
         if raw:
             if entry.HasField("contents"):
                 raise InvalidInput(f"{field}.contents", "none beside raw_input_contents", "some")
@@ -84,20 +84,6 @@ def parameter(parameters: Mapping[str, InferParameter], name: str) -> Any:
         return None
     kind = parameters[name].WhichOneof("parameter_choice")
     return None if kind is None else getattr(parameters[name], kind)
-
-
-def _check_shape(shape: tuple[int, ...], spec: TensorSpec, sizes: dict[str, int], field: str) -> None:
-    fits = len(shape) == len(spec.shape) and all(
-        size >= 1 if isinstance(dim, str) else size == dim for dim, size in zip(spec.shape, shape, strict=True)
-    )
-    if not fits:
-        expected = [-1 if isinstance(dim, str) else dim for dim in spec.shape]
-        got = repr(list(shape))[:64]
-        raise InvalidInput(f"{field}.shape", f"{expected} of {spec.name}, -1 being any size of 1 or more", got)
-    for axis, (dim, size) in enumerate(zip(spec.shape, shape, strict=True)):
-        if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
-            expected_size = f"{sizes[dim]} as in the tensors before it"
-            raise InvalidInput(f"{field}.shape[{axis}]", expected_size, f"{size} in {spec.name}")
 
 
 def _from_raw(content: bytes, spec: TensorSpec, shape: tuple[int, ...], field: str) -> Tensor:

@@ -20,7 +20,7 @@ from tritonclient.grpc import service_pb2 as messages
 from service.oip.codec import datatype
 from tests.e2e.gateway_process import Served, free_port, serving
 from tests.service.engine.artifacts import VOCABULARY, write_artifact
-from tests.service.engine.generic import write_generic
+from tests.service.engine.generic import doubler_inputs, write_generic
 from tests.service.engine.inputs import encode_inputs, fuse_inputs
 
 Tensors = dict[str, NDArray[Any]]
@@ -56,14 +56,6 @@ def given(tensors: Tensors, kind: Any = triton.InferInput) -> list[Any]:
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
     return inputs
-
-
-def doubler_inputs(rows: int, seed: int = 0) -> Tensors:
-    rng = np.random.default_rng(seed)
-    return {
-        "x": rng.normal(size=(rows, 3)).astype(np.float32),
-        "picture": rng.integers(0, 256, (rows, 2), np.uint8),
-    }
 
 
 def test_it_says_what_it_is_and_what_it_serves(client: triton.InferenceServerClient) -> None:

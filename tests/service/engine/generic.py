@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 GRAPH = """<ir_version: 8, opset_import: ["" : 18]>
 model (float[{rows}, 3] x, uint8[{rows}, 2] picture) => (float[{rows}, 3] double, float[{rows}] brightness)
@@ -39,3 +41,12 @@ def write_generic(folder: Path, name: str = "doubler", version: str = "1", **cha
         "graphs": {"model": graphs},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+
+
+def doubler_inputs(rows: int, seed: int = 0) -> dict[str, NDArray[Any]]:
+    """Tensors that it can be asked with."""
+    rng = np.random.default_rng(seed)
+    return {
+        "x": rng.normal(size=(rows, 3)).astype(np.float32),
+        "picture": rng.integers(0, 256, (rows, 2), np.uint8),
+    }
