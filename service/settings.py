@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     """How far ahead of this machine's clock a timestamp may be."""
     label_ttl_s: int = Field(default=300, ge=0)
     """Seconds for which answers are kept, to be compared with labels that are posted later; 0 keeps none."""
+    redis_timeout_s: float = Field(default=0.5, gt=0)
+    """Seconds that Redis may take to answer; frames are then answered without their trajectories."""
     redis_connections: int = Field(default=32, ge=1)
     """Most connections to Redis; requests beyond that wait for one."""
 

@@ -62,7 +62,10 @@ class Gateway:
         self.metrics = Metrics(seat, settings.commit)
         self.stages = Stages(self.metrics.compute, tracer)
         self.redis = RedisConnection(
-            settings.redis, max_connections=settings.redis_connections, observe=self._observe_redis
+            settings.redis,
+            max_connections=settings.redis_connections,
+            timeout_s=settings.redis_timeout_s,
+            observe=self._observe_redis,
         )
         buffer = TrajectoryBuffer(
             self.redis, ttl_s=settings.trajectory_ttl_s, late_tolerance_s=settings.late_tolerance_s

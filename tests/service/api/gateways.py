@@ -42,7 +42,8 @@ async def running_app(
     **settings: Any,
 ) -> AsyncIterator[FastAPI]:
     """The application between its start and its end, ready unless the engines keep it from that."""
-    chosen = Settings(**{"redis": redis, "deadline_s": 30.0, **settings})
+    # Patient: in a process that has run a thousand tests, collecting garbage may take as long as Redis is given.
+    chosen = Settings(**{"redis": redis, "deadline_s": 30.0, "redis_timeout_s": 10.0, **settings})
     app = create_app(chosen, fake_engines() if engines is None else engines, now_s=lambda: now_s, on_fatal=on_fatal)
     async with app.router.lifespan_context(app):
         yield app
