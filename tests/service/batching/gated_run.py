@@ -1,10 +1,21 @@
-"""A `run` for batchers under test, which the test holds up and lets go."""
+"""What batchers under test are made with: a `run` that the test holds up and lets go, a clock that it winds."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable
+
+from service.batching.batcher import Batcher
+
+Make = Callable[..., Batcher[int, int]]
+
+
+class Clock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
 class GatedRun:

@@ -3,42 +3,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 
 import pytest
 
-from service.batching.batcher import Batcher
 from service.errors import DeadlineExceeded, EngineFailure, Overloaded, ShuttingDown
-from tests.service.batching.gated_run import GatedRun, settle
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-Make = Callable[..., Batcher[int, int]]
-
-
-@pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    """Makes batchers of one row a job; closes them, and lets go of what they still run."""
-    made: list[tuple[Batcher[int, int], Callable[[list[int]], list[int]]]] = []
-
-    def build(run: Callable[[list[int]], list[int]], **options: object) -> Batcher[int, int]:
-        values = {"rows": lambda job: 1, "max_rows": 4, "max_queue_rows": 100, **options}
-        batcher: Batcher[int, int] = Batcher(run, **values)  # type: ignore[arg-type]  # options vary by test
-        made.append((batcher, run))
-        return batcher
-
-    yield build
-    for batcher, run in made:
-        if isinstance(run, GatedRun):
-            run.let_go(100)
-        await batcher.close()
+from tests.service.batching.gated_run import Clock, GatedRun, Make, settle
 
 
 async def test_an_idle_batcher_runs_a_lone_job_at_once(make: Make) -> None:
@@ -101,67 +71,6 @@ async def test_small_jobs_do_not_overtake_a_large_one(make: Make) -> None:
     run.let_go(3)
     await asyncio.gather(first, *rest)
     assert run.batches == [[1], [2], [3, 1]]
-
-
-async def test_the_nearest_deadline_leaves_first(make: Make) -> None:
-    run, clock = GatedRun(), Clock()
-    batcher = make(run, clock=clock, max_rows=2)
-    first = asyncio.create_task(batcher.submit(1))
-    await run.started(1)
-    waits = [(2, None), (3, 50.0), (4, 20.0), (5, 50.0), (6, None)]
-    rest = [asyncio.create_task(batcher.submit(job, after and clock.now_s + after)) for job, after in waits]
-    await settle()
-    run.let_go(4)
-    await asyncio.gather(first, *rest)
-    assert run.batches == [[1], [4, 3], [5, 2], [6]]
-
-
-async def test_jobs_of_one_caller_are_answered_together_and_run_with_others(make: Make) -> None:
-    run = GatedRun()
-    batcher = make(run, max_rows=2)
-    both = asyncio.gather(batcher.submit_all([1, 2, 3]), batcher.submit(4))
-    await run.started(1)
-    run.let_go(2)
-    assert await both == [[1, 4, 9], 16]
-    assert run.batches == [[1, 2], [3, 4]]
-
-
-async def test_jobs_of_one_caller_fail_as_a_whole_and_the_rest_of_them_is_not_run(make: Make) -> None:
-    run = GatedRun(lambda jobs: [1 // 0])
-    batcher = make(run, max_rows=1)
-    caller = asyncio.create_task(batcher.submit_all([1, 2, 3]))
-    await run.started(1)
-    run.let_go(2)
-    with pytest.raises(EngineFailure, match="ZeroDivisionError"):
-        await caller
-    await settle()
-    assert batcher.queued_rows == 0
-    assert [3] not in run.batches
-
-
-async def test_jobs_of_one_caller_enter_the_queue_all_or_none(make: Make) -> None:
-    run = GatedRun()
-    batcher = make(run, max_rows=1, max_queue_rows=3)
-    first = asyncio.create_task(batcher.submit(1))
-    await run.started(1)
-    waits = asyncio.create_task(batcher.submit(2))
-    await settle()
-    with pytest.raises(Overloaded):
-        await batcher.submit_all([3, 4, 5])
-    assert batcher.queued_rows == 1
-    run.let_go(2)
-    assert await asyncio.gather(first, waits) == [1, 4]
-
-
-async def test_a_batcher_that_is_configured_anew_runs_so_from_the_next_batch_on(make: Make) -> None:
-    run = GatedRun()
-    batcher = make(run, max_rows=4)
-    batcher.configure(max_rows=1, workers=2)
-    callers = [asyncio.create_task(batcher.submit(job)) for job in (1, 2, 3)]
-    await run.started(2)
-    assert sorted(run.batches) == [[1], [2]]
-    run.let_go(3)
-    assert await asyncio.gather(*callers) == [1, 4, 9]
 
 
 async def test_a_full_queue_sheds_at_once_and_says_when_to_retry(make: Make) -> None:
