@@ -19,7 +19,7 @@ from service.feedback.store import AnswerStore
 from service.metrics import Metrics, Seat
 from service.oip.inference import Inference
 from service.pipeline import Pipeline
-from service.runner.graph_runner import GraphRunner
+from service.runner.graph_runner import runners
 from service.runner.repository import Load, Repository
 from service.settings import Settings
 from service.telemetry.devices import device_reader
@@ -71,7 +71,9 @@ class Gateway:
             self.redis, ttl_s=settings.trajectory_ttl_s, late_tolerance_s=settings.late_tolerance_s
         )
         self.pipeline = Pipeline(engines, buffer, settings, self.metrics, self.stages, now_s)
-        self.repository = Repository(settings.models, load, self._runners)
+        self.repository = Repository(
+            settings.models, load, lambda engine: runners(engine, settings, self.metrics.compute)
+        )
         for model in self.pipeline.models:
             self.repository.add(model.engine, model.runners)
         for engine in others:
@@ -116,18 +118,6 @@ class Gateway:
             raise ArtifactError("models cannot be loaded or unloaded: the service was started with model_control off")
         if self.settings.workers > 1:
             raise ArtifactError("models cannot be loaded or unloaded: the service has several processes; restart it")
-
-    def _runners(self, engine: Engine) -> dict[str, GraphRunner]:
-        return {
-            graph: GraphRunner(
-                engine,
-                graph,
-                self.metrics.compute,
-                max_queue_rows=self.settings.max_queue_rows,
-                max_rows=self.settings.max_run_rows,
-            )
-            for graph in engine.manifest.tensors.graphs
-        }
 
     @asynccontextmanager
     async def grpc(self) -> AsyncIterator[None]:

@@ -132,7 +132,7 @@ class RequestReader:
         parameters = _parameters(document, "")
         wanted = parameters.get("binary_data_output", False) is True
         outputs = _outputs(document, wanted)
-        return _Plan(identity, outputs, wanted, _timeout_s(parameters), given, tuple(binary), end)
+        return _Plan(identity, outputs, wanted, timeout_s(parameters.get("timeout", 0)), given, tuple(binary), end)
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,13 @@ def wrong_shape(field: str, spec: TensorSpec, shape: object) -> InvalidInput:
     return InvalidInput(
         f"{field}.shape", f"{expected} of {spec.name}, -1 being any size of 1 or more", repr(shape)[:64]
     )
+
+
+def timeout_s(timeout_us: object) -> float | None:
+    """Triton's request parameter `timeout`, in microseconds, as seconds; None for 0, which is none."""
+    if type(timeout_us) is not int or timeout_us < 0:
+        raise InvalidInput("parameters.timeout", "microseconds, 0 or more", repr(timeout_us)[:64])
+    return timeout_us / 1e6 or None
 
 
 def write_response(
@@ -265,14 +272,6 @@ def _parameters(entry: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     if "shared_memory_region" in parameters:
         raise InvalidInput(f"{field}.parameters".lstrip("."), "no shared memory, which is not offered", "a region")
     return parameters
-
-
-def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
-    """Triton's request parameter, in microseconds; 0 is none."""
-    timeout_us = parameters.get("timeout", 0)
-    if type(timeout_us) is not int or timeout_us < 0:
-        raise InvalidInput("parameters.timeout", "microseconds, 0 or more", repr(timeout_us)[:64])
-    return timeout_us / 1e6 or None
 
 
 def _spec(entry: Mapping[str, Any], field: str, known: Mapping[str, TensorSpec], seen: set[str]) -> TensorSpec:

@@ -13,7 +13,7 @@ from service.engine.protocol import Engine, Inputs, Outputs
 from service.errors import ArtifactError
 from service.metrics import Metrics
 from service.pipeline.decoding import REGION_KEY
-from service.runner.graph_runner import GraphRunner
+from service.runner.graph_runner import runners
 from service.settings import Settings
 from service.telemetry.stages import Stages
 
@@ -35,16 +35,7 @@ class Model:
         self.contract = engine.manifest.tensors
         self.site_numbers = {site.name: row for row, site in enumerate(engine.manifest.sites)}
         self.fingerprint = _fingerprint(engine)
-        self.runners = {
-            graph: GraphRunner(
-                engine,
-                graph,
-                metrics.compute,
-                max_queue_rows=settings.max_queue_rows,
-                max_rows=settings.max_run_rows,
-            )
-            for graph in self.contract.graphs
-        }
+        self.runners = runners(engine, settings, metrics.compute)
         self._stages = stages
 
     async def encode(self, inputs: Inputs, deadline_s: float) -> Outputs:

@@ -26,6 +26,7 @@ from service.errors import (
 )
 from service.metrics.traffic import TrafficMetrics
 from service.oip import documents
+from service.oip.codec import timeout_s
 from service.oip.inference import check_numbers
 from service.rpc import open_inference_pb2 as messages
 from service.rpc.messages import parameter, read_inputs, write_answer
@@ -213,10 +214,10 @@ class Servicer:
 
     def _patience_s(self, request: messages.ModelInferRequest, context: Context) -> float:
         patience_s = [self._deadline_s]
-        if (timeout_us := parameter(request.parameters, "timeout")) is not None:
-            if type(timeout_us) is not int or timeout_us < 0:
-                raise InvalidInput("parameters.timeout", "microseconds, 0 or more", repr(timeout_us)[:64])
-            patience_s += [timeout_us / 1e6] if timeout_us else []
+        if (given := parameter(request.parameters, "timeout")) is not None and (
+            asked_s := timeout_s(given)
+        ) is not None:
+            patience_s.append(asked_s)
         if (left_s := context.time_remaining()) is not None:
             patience_s.append(left_s)
         return min(patience_s)

@@ -14,6 +14,7 @@ from service.engine.protocol import Engine, Inputs, Outputs
 from service.errors import EngineFailure
 from service.metrics.compute import ComputeMetrics
 from service.runner.statistics import GraphStatistics
+from service.settings import Settings
 
 DRAIN_S = 10.0  # that a model which is replaced may take to answer what waits for it
 
@@ -158,6 +159,16 @@ class GraphRunner:
         self.statistics.ran(rows, len(jobs), timed.started_s - started_s, compute_s, ended_s - timed.ended_s)
         self._compute_duration.observe(compute_s)
         return answers
+
+
+def runners(engine: Engine, settings: Settings, metrics: ComputeMetrics) -> dict[str, GraphRunner]:
+    """A runner for each graph of an engine, by the name of the graph, with the limits that are set."""
+    return {
+        graph: GraphRunner(
+            engine, graph, metrics, max_queue_rows=settings.max_queue_rows, max_rows=settings.max_run_rows
+        )
+        for graph in engine.manifest.tensors.graphs
+    }
 
 
 class _Timed:
