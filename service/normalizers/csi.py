@@ -14,9 +14,9 @@ COLS = CSI_ANTENNAS // ROWS
 AZIMUTH_BINS = 32
 DYNAMIC_RANGE_DB = 40.0  # weaker bins than this below the frame's strongest are 0
 
-_BLOCK = 8  # frames at a time: their intermediate arrays stay in the cache, which halves the time of a large batch
-_DB_PER_NEPER = 10.0 / math.log(10.0)  # of power
-_SHIFT = np.array([1, -1] * (COLS // 2), np.complex64)[:, None]  # moves azimuth 0 to the middle bin
+_BLOCK = 8  # frames at a time: their intermediate arrays stay in the cache
+_BEAM_BINS = AZIMUTH_BINS * CSI_SUBCARRIERS
+_LEVEL_PER_NEPER = np.float32(10.0 / math.log(10.0) / DYNAMIC_RANGE_DB)
 _FLOOR = np.float32(10.0 ** (-DYNAMIC_RANGE_DB / 10.0))
 
 
@@ -47,69 +47,98 @@ def csi_planes(csi: NDArray[np.complex64]) -> NDArray[np.float32]:
     return planes
 
 
-def unit_scale(csi: NDArray[np.complex64]) -> NDArray[np.complex64]:
+def unit_scale(csi: NDArray[np.complex64]) -> NDArray[np.float32]:
     """Each frame divided by its largest real or imaginary part, so that no power over- or underflows float32.
+
+    Returns:
+        float32 `[B, 32, 128]`: real and imaginary part of each subcarrier in turn.
 
     Raises:
         ValueError: `csi` is not `[B, 32, 64]`.
     """
     if csi.ndim != 3 or csi.shape[1:] != (CSI_ANTENNAS, CSI_SUBCARRIERS):
         raise ValueError(f"expected csi of shape [B, {CSI_ANTENNAS}, {CSI_SUBCARRIERS}], got {list(csi.shape)}")
-    parts = np.ascontiguousarray(csi, np.complex64).view(np.float32)  # [B, 32, 128]
-    largest = np.abs(parts).max(axis=(1, 2), keepdims=True)
-    scaled = np.divide(parts, np.where(largest > 0, largest, np.float32(1)), dtype=np.float32)
-    return scaled.view(np.complex64)
+    parts = np.ascontiguousarray(csi, np.complex64).view(np.float32)
+    flat = parts.reshape(len(csi), 2 * CSI_ANTENNAS * CSI_SUBCARRIERS)
+    largest = np.maximum(flat.max(axis=1), -flat.min(axis=1))[:, None, None]
+    return np.divide(parts, np.where(largest > 0, largest, np.float32(1)), dtype=np.float32)
 
 
-def squared_magnitude(values: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """`|values|**2`, without the square root of `abs`."""
-    real: NDArray[np.float32] = values.real
-    imag: NDArray[np.float32] = values.imag
-    return real * real + imag * imag
+def real_matrix(matrix: NDArray[np.complex128]) -> NDArray[np.float32]:
+    """A complex matrix `[M, K]` as the real one `[2, M, 2, K]` of (real, imaginary) by (real, imaginary).
 
-
-def _fill(planes: NDArray[np.float32], csi: NDArray[np.complex64]) -> None:
-    """Write the planes `[B, 6, 32, 64]` of channels whose powers float32 holds."""
-    beams = _beams(csi)  # [B, 4, 32, 64]
-    power = squared_magnitude(beams)
-    flat = power.reshape(len(csi), ROWS * AZIMUTH_BINS * CSI_SUBCARRIERS)
-    strongest = flat.argmax(axis=1)[:, None]
-    peak_power = np.take_along_axis(flat, strongest, 1)[:, :, None]  # [B, 1, 1]
-    peak = np.take_along_axis(beams.reshape(flat.shape), strongest, 1)[:, :, None]
-    safe_peak_power = np.where(peak_power > 0, peak_power, np.float32(1))
-
-    planes[:, :ROWS] = _log_magnitude(np.divide(power, safe_peak_power[..., None], dtype=np.float32))
-
-    best, best_power = beams[:, 0].copy(), power[:, 0]
-    for row in range(1, ROWS):
-        np.copyto(best, beams[:, row], where=power[:, row] > best_power)
-        best_power = np.maximum(power[:, row], best_power)
-    weight = planes[:, :ROWS].max(axis=1) / np.sqrt(np.maximum(best_power, _FLOOR * safe_peak_power) * safe_peak_power)
-    # In real arithmetic: NumPy's complex product rounds differently with the size of the batch.
-    planes[:, ROWS] = (best.real * peak.real + best.imag * peak.imag) * weight
-    planes[:, ROWS + 1] = (best.imag * peak.real - best.real * peak.imag) * weight
-    np.clip(planes[:, ROWS:], -1, 1, out=planes[:, ROWS:])
-
-
-def _beams(csi: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """Complex amplitude `[B, elevation 4, azimuth 32, delay 64]`, up to a constant factor.
-
-    A wave from azimuth phi and elevation theta has element phase pi (row sin(theta) - col sin(phi) cos(theta)): the
-    rows are matched by a DFT with a negative exponent, the columns by one with a positive exponent. The phase falls
-    with frequency by 2 pi tau, so the subcarriers need the positive exponent as well.
+    At these sizes a product with a matrix is the fastest transform. It is taken frame by frame, so that no frame's
+    numbers depend on its batch-mates, and each is small enough for BLAS to stay in the thread that asks for it.
     """
-    grid = csi.reshape(-1, ROWS, COLS, CSI_SUBCARRIERS)
-    delays = np.fft.ifft(grid, axis=3).astype(np.complex64, copy=False)
-    # The four-point DFT over the rows, written out: NumPy's own takes ten times as long at this size.
-    even, odd = delays[:, 0] + delays[:, 2], delays[:, 1] + delays[:, 3]
-    real, turned = delays[:, 0] - delays[:, 2], 1j * (delays[:, 1] - delays[:, 3])
-    elevations = np.stack([even - odd, real + turned, even + odd, real - turned], axis=1)
-    azimuths = np.fft.ifft(elevations * _SHIFT, n=AZIMUTH_BINS, axis=2)
-    return azimuths.astype(np.complex64, copy=False)
+    real, imaginary = [matrix.real, -matrix.imag], [matrix.imag, matrix.real]
+    return np.stack([np.stack(real, axis=1), np.stack(imaginary, axis=1)]).astype(np.float32)
 
 
-def _log_magnitude(ratio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Power relative to the strongest bin, on a dB scale from 0 (40 dB below) to 1."""
-    scale = np.float32(_DB_PER_NEPER / DYNAMIC_RANGE_DB)
-    shown: NDArray[np.float32] = np.clip(np.log(np.maximum(ratio, _FLOOR)) * scale + np.float32(1), 0, 1)
-    return shown
+def subcarrier_matrix(matrix: NDArray[np.complex128]) -> NDArray[np.float32]:
+    """A complex matrix `[M, 64]` to the right of `unit_scale`: `[2, 128, M]`, one for each part of the result."""
+    right = real_matrix(matrix).transpose(0, 3, 2, 1)  # [2, subcarrier, part, M]
+    return np.ascontiguousarray(right.reshape(2, 2 * CSI_SUBCARRIERS, len(matrix)))
+
+
+def _fill(planes: NDArray[np.float32], scaled: NDArray[np.float32]) -> None:
+    """Write the planes `[B, 6, 32, 64]` of channels whose powers float32 holds."""
+    frames = len(scaled)
+    beams = _beams(scaled)
+    power = np.einsum("bepad,bepad->bead", beams, beams)
+    flat = power.reshape(frames, ROWS * _BEAM_BINS)
+    strongest, frame = flat.argmax(axis=1), np.arange(frames)
+    peak_power = flat[frame, strongest]
+    peak_power = np.where(peak_power > 0, peak_power, np.float32(1))[:, None, None]
+    elevation, place = np.divmod(strongest, _BEAM_BINS)
+    peak = beams.reshape(frames, ROWS, 2, _BEAM_BINS)[frame, elevation, :, place]  # [B, 2]
+
+    levels = planes[:, :ROWS]
+    with np.errstate(divide="ignore"):  # the logarithm of nothing is below every floor
+        np.log(power, out=levels)
+    levels *= _LEVEL_PER_NEPER
+    levels += np.float32(1) - np.log(peak_power[..., None]) * _LEVEL_PER_NEPER
+    np.clip(levels, 0, 1, out=levels)
+
+    best_power = power.max(axis=1)
+    best = np.einsum("bepad,bead->bpad", beams, _first_equal(power, best_power))
+    turn = np.stack([peak, np.stack([-peak[:, 1], peak[:, 0]], axis=1)], axis=1)  # times the conjugate of the peak
+    phase = planes[:, ROWS:]
+    np.matmul(turn, best.reshape(frames, 2, _BEAM_BINS), out=phase.reshape(frames, 2, _BEAM_BINS))
+    loudness = np.maximum(best_power, _FLOOR * peak_power) * peak_power
+    phase *= (levels.max(axis=1) / np.sqrt(loudness))[:, None]
+    np.clip(phase, -1, 1, out=phase)
+
+
+# A wave from azimuth phi and elevation theta has element phase pi (row sin(theta) - col sin(phi) cos(theta)): the rows
+# are matched by a DFT with a negative exponent, the columns by one with a positive exponent. The phase falls with
+# frequency by 2 pi tau, so the subcarriers need the positive exponent as well.
+_DELAYS = subcarrier_matrix(
+    np.exp(2j * np.pi * np.outer(np.arange(CSI_SUBCARRIERS), np.arange(CSI_SUBCARRIERS)) / CSI_SUBCARRIERS)
+)
+_ELEVATIONS = (
+    real_matrix(np.exp(-1j * np.pi * np.outer([-1.0, -0.5, 0.0, 0.5], np.arange(ROWS))))
+    .transpose(1, 0, 2, 3)
+    .reshape(2 * ROWS, 2 * ROWS)
+)
+_AZIMUTHS = real_matrix(
+    np.exp(1j * np.pi * np.outer(np.arange(AZIMUTH_BINS) / (AZIMUTH_BINS // 2) - 1.0, np.arange(COLS)))
+).reshape(2 * AZIMUTH_BINS, 2 * COLS)
+
+
+def _beams(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Amplitude `[B, elevation 4, part 2, azimuth 32, delay 64]`, up to a constant factor."""
+    frames = len(scaled)
+    delays = np.matmul(scaled[:, None], _DELAYS)  # [B, part, antenna, delay]
+    elevations = np.matmul(_ELEVATIONS, delays.reshape(frames, 2 * ROWS, COLS * CSI_SUBCARRIERS))
+    azimuths = np.matmul(_AZIMUTHS, elevations.reshape(frames, ROWS, 2 * COLS, CSI_SUBCARRIERS))
+    return azimuths.reshape(frames, ROWS, 2, AZIMUTH_BINS, CSI_SUBCARRIERS)
+
+
+def _first_equal(values: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 at the first of `values` `[B, N, ...]` along its second axis that equals `wanted` `[B, ...]`, 0 elsewhere."""
+    equal = values == wanted[:, None]
+    free = ~equal[:, 0]
+    for row in range(1, equal.shape[1]):
+        equal[:, row] &= free
+        free &= ~equal[:, row]
+    return equal.astype(np.float32)
