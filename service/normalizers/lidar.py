@@ -32,14 +32,16 @@ def lidar_planes(captures: Sequence[NDArray[np.float32]], sites: Sequence[Site])
         `log1p(count) / 3`. Plane 2: mean intensity, 0 to 1. Empty cells are 0 in all planes.
     """
     size = len(captures) * BINS * BINS
-    highest, count, intensity = np.zeros(size), np.zeros(size), np.zeros(size)
+    # What does not count lies in a cell beyond the last one: cheaper than to leave it out of every array.
+    highest, count, intensity = np.zeros(size + 1), np.zeros(size + 1), np.zeros(size + 1)
     for cloud in clouds(captures, sites, _EAST):
         azimuth, _ = bin_of(cloud.sin_azimuth, -1.0, 1.0)
         reach, in_reach = bin_of(cloud.range_m, 0.0, cloud.site.range_max_m)
-        cell = ((cloud.capture * BINS + azimuth) * BINS + reach)[in_reach]
-        np.maximum.at(highest, cell, cloud.column(_UP)[in_reach] / HEIGHT_UNIT_M)
-        count += np.bincount(cell, minlength=size)
-        intensity += np.bincount(cell, np.clip(cloud.column(_INTENSITY)[in_reach], 0.0, 1.0), minlength=size)
+        cell = np.where(cloud.in_front & in_reach, (cloud.capture * BINS + azimuth) * BINS + reach, size)
+        np.maximum.at(highest, cell, cloud.columns[_UP] / HEIGHT_UNIT_M)
+        count += np.bincount(cell, minlength=size + 1)
+        intensity += np.bincount(cell, np.clip(cloud.columns[_INTENSITY], 0.0, 1.0), minlength=size + 1)
+    highest, count, intensity = highest[:size], count[:size], intensity[:size]
     planes = np.empty((len(captures), PLANES, BINS, BINS), np.float32)
     for plane, values in enumerate(
         (np.minimum(highest, HEIGHT_MAX), np.log1p(count) / COUNT_SCALE, intensity / np.maximum(count, 1.0))

@@ -15,25 +15,23 @@ BINS = 64
 
 @dataclass(frozen=True)
 class Cloud:
-    """The points of every capture of one site that lie in front of its mast.
+    """The points of every capture of one site.
 
     Attributes:
         site: the site.
         capture: int64 `[P]`, row of the capture that each point belongs to.
-        points: float32 `[P, columns]`, the captures' own columns.
+        columns: float64 `[columns, P]`, those of the captures.
+        in_front: bool `[P]`, whether the point lies in front of the mast.
         sin_azimuth: float64 `[P]`, rising to the left of the boresight.
         range_m: float64 `[P]`, slant range from the sensor.
     """
 
     site: Site
     capture: NDArray[np.int64]
-    points: NDArray[np.float32]
+    columns: NDArray[np.float64]
+    in_front: NDArray[np.bool_]
     sin_azimuth: NDArray[np.float64]
     range_m: NDArray[np.float64]
-
-    def column(self, number: int) -> NDArray[np.float64]:
-        """One column of the points, `[P]`."""
-        return self.points[:, number].astype(np.float64)
 
 
 def clouds(captures: Sequence[NDArray[np.float32]], sites: Sequence[Site], east_column: int) -> Iterator[Cloud]:
@@ -49,18 +47,21 @@ def clouds(captures: Sequence[NDArray[np.float32]], sites: Sequence[Site], east_
         rows.setdefault(site, []).append(row)
     for site, members in rows.items():
         points = np.concatenate([captures[row] for row in members])
-        capture = np.repeat(np.array(members, np.int64), [len(captures[row]) for row in members])
-        mast = site.to_mast(points[:, east_column : east_column + 3])
-        front = mast[:, 0] >= 0
-        forward, left, up = mast[front].T
-        ground_m = np.sqrt(forward * forward + left * left)  # in float64 no float32 coordinate can overflow
+        columns = points.T.astype(np.float64, order="C")  # in which no float32 coordinate can overflow
+        east, north, up = columns[east_column : east_column + 3]
+        of_east, of_north = site.to_mast(np.eye(2)).tolist()
+        forward = of_east[0] * east + of_north[0] * north
+        left = of_east[1] * east + of_north[1] * north
+        squared_m2 = forward * forward + left * left
+        ground_m = np.sqrt(squared_m2)
         rise_m = up - site.mast_height_m
         yield Cloud(
             site=site,
-            capture=capture[front],
-            points=points[front],
+            capture=np.repeat(np.array(members, np.int64), [len(captures[row]) for row in members]),
+            columns=columns,
+            in_front=forward >= 0,
             sin_azimuth=left / np.where(ground_m > 0, ground_m, 1.0),
-            range_m=np.sqrt(ground_m * ground_m + rise_m * rise_m),
+            range_m=np.sqrt(squared_m2 + rise_m * rise_m),
         )
 
 

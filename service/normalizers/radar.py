@@ -30,28 +30,31 @@ def radar_planes(captures: Sequence[NDArray[np.float32]], sites: Sequence[Site])
         by slant range from the sensor. Plane 1: velocity by slant range. Plane 2: velocity by time. Plane 3: height
         (ENU up) by time. Every axis rises with its index.
     """
-    cells, weights = [np.zeros(0, np.int64)], [np.zeros(0)]
+    size = len(captures) * PLANES * BINS * BINS
+    # What does not count lies in a cell beyond the last one: cheaper than to leave it out of every array.
+    total = np.zeros(size + 1)
     for cloud in clouds(captures, sites, _EAST):
-        site = cloud.site
+        site, columns = cloud.site, cloud.columns
         azimuth, _ = bin_of(cloud.sin_azimuth, -1.0, 1.0)
         reach, in_reach = bin_of(cloud.range_m, 0.0, site.range_max_m)
-        doppler, _ = bin_of(cloud.column(_VELOCITY), -site.velocity_max_mps, site.velocity_max_mps)
-        height, in_height = bin_of(cloud.column(_UP), site.height_min_m, site.height_max_m)
-        time, in_time = bin_of(cloud.column(_TIME), 0.0, site.radar_window_s)
-        weight = np.clip(cloud.column(_INTENSITY) / 20.0, 0.05, 4.0)
-        for plane, (row, column, counts) in enumerate(
-            (
-                (azimuth, reach, in_reach),
-                (doppler, reach, in_reach),
-                (doppler, time, in_time),
-                (height, time, in_height & in_time),
+        doppler, _ = bin_of(columns[_VELOCITY], -site.velocity_max_mps, site.velocity_max_mps)
+        height, in_height = bin_of(columns[_UP], site.height_min_m, site.height_max_m)
+        time, in_time = bin_of(columns[_TIME], 0.0, site.radar_window_s)
+        weight = np.clip(columns[_INTENSITY] / 20.0, 0.05, 4.0)
+        first = cloud.capture * PLANES
+        cells = [
+            np.where(cloud.in_front & counts, ((first + plane) * BINS + row) * BINS + column, size)
+            for plane, (row, column, counts) in enumerate(
+                (
+                    (azimuth, reach, in_reach),
+                    (doppler, reach, in_reach),
+                    (doppler, time, in_time),
+                    (height, time, in_height & in_time),
+                )
             )
-        ):
-            cells.append((((cloud.capture * PLANES + plane) * BINS + row) * BINS + column)[counts])
-            weights.append(weight[counts])
-    size = len(captures) * PLANES * BINS * BINS
-    total = np.bincount(np.concatenate(cells), np.concatenate(weights), minlength=size)
+        ]
+        total += np.bincount(np.concatenate(cells), np.tile(weight, PLANES), minlength=size + 1)
     planes = np.zeros(size, np.float32)
-    lit = np.flatnonzero(total)  # few: the logarithm of all would take longer than everything else
+    lit = np.flatnonzero(total[:size] > 0)  # few: the logarithm of all would take longer than everything else
     planes[lit] = np.log1p(total[lit])
     return planes.reshape(-1, PLANES, BINS, BINS)
