@@ -12,7 +12,8 @@ from service.feedback.store import AnswerStore
 from service.metrics.sensing import TruthMetrics
 from service.pipeline import Answer
 
-MAX_PENDING = 64  # batches on their way to Redis; where it is too slow for more, answers are not kept
+PAUSE_S = 0.01  # in which answers gather, so that small requests share a round trip to Redis
+MAX_HELD = 16_384  # answers on their way to Redis; where it is too slow for more, they are not kept
 
 
 class Feedback:
@@ -22,18 +23,22 @@ class Feedback:
         """Count in `metrics`; without a store nothing is kept, and no frame is known."""
         self._store = store
         self._metrics = metrics
-        self._pending: set[asyncio.Task[None]] = set()
+        self._gathered: list[Answer] = []
+        self._departure: asyncio.TimerHandle | None = None
+        self._held = 0
+        self._trips: set[asyncio.Task[None]] = set()
 
     def keep(self, answers: Sequence[Answer]) -> None:
         """Keep answers for labels that come later. Nobody waits for it: a label must not follow within milliseconds."""
         if self._store is None or not answers:
             return
-        if len(self._pending) >= MAX_PENDING:
+        if self._held + len(answers) > MAX_HELD:
             self._metrics.answers_dropped.inc(len(answers))
             return
-        task = asyncio.get_running_loop().create_task(self._keep(self._store, answers))
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        self._held += len(answers)
+        self._gathered.extend(answers)
+        if self._departure is None:
+            self._departure = asyncio.get_running_loop().call_later(PAUSE_S, self._depart, self._store)
 
     async def label(self, labels: Sequence[Label | InvalidInput]) -> list[Verdict | InvalidInput]:
         """Judge the answer of each label and count what has not been counted before.
@@ -53,12 +58,24 @@ class Feedback:
 
     async def close(self) -> None:
         """Wait for what is on its way to Redis, which is bounded in time."""
-        await asyncio.gather(*self._pending)
+        if self._departure is not None and self._store is not None:
+            self._depart(self._store)
+        await asyncio.gather(*self._trips)
+
+    def _depart(self, store: AnswerStore) -> None:
+        """Send all that has gathered on its way."""
+        if self._departure is not None:
+            self._departure.cancel()
+        answers, self._gathered, self._departure = self._gathered, [], None
+        trip = asyncio.get_running_loop().create_task(self._keep(store, answers))
+        self._trips.add(trip)
+        trip.add_done_callback(self._trips.discard)
 
     async def _keep(self, store: AnswerStore, answers: Sequence[Answer]) -> None:
         kept = 0
         with suppress(BufferUnavailable):
             kept = await store.keep(answers)
+        self._held -= len(answers)
         self._metrics.answers_dropped.inc(len(answers) - kept)
 
     def _judge(self, label: Label, answer: KeptAnswer | None, index: int) -> Verdict | UnknownFrame:

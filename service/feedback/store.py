@@ -33,7 +33,9 @@ class AnswerStore:
         buckets: dict[tuple[str, float], list[Answer]] = {}
         for answer in answers:
             buckets.setdefault((answer.site, answer.timestamp_s // BUCKET_S), []).append(answer)
-        calls = [(_key(*bucket), (self._ttl_ms, MAX_BUCKET, pack(of_bucket))) for bucket, of_bucket in buckets.items()]
+        calls = [
+            ([_key(*bucket)], (self._ttl_ms, MAX_BUCKET, pack(of_bucket))) for bucket, of_bucket in buckets.items()
+        ]
         kept = await self._connection.run_script("keep", KEEP, calls)
         return sum(len(bucket) for bucket, whether in zip(buckets.values(), kept, strict=True) if whether)
 
@@ -44,7 +46,7 @@ class AnswerStore:
         """
         calls = [
             (
-                _key(label.site, label.timestamp_s // BUCKET_S),
+                [_key(label.site, label.timestamp_s // BUCKET_S)],
                 (pack_key(label.ue, label.timestamp_s), task_bits(label.tasks)),
             )
             for label in labels

@@ -130,7 +130,7 @@ def _beams(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
     frames = len(scaled)
     delays = np.matmul(scaled[:, None], _DELAYS)  # [B, part, antenna, delay]
     elevations = np.matmul(_ELEVATIONS, delays.reshape(frames, 2 * ROWS, COLS * CSI_SUBCARRIERS))
-    azimuths = np.matmul(_AZIMUTHS, elevations.reshape(frames, ROWS, 2 * COLS, CSI_SUBCARRIERS))
+    azimuths: NDArray[np.float32] = np.matmul(_AZIMUTHS, elevations.reshape(frames, ROWS, 2 * COLS, CSI_SUBCARRIERS))
     return azimuths.reshape(frames, ROWS, 2, AZIMUTH_BINS, CSI_SUBCARRIERS)
 
 
@@ -141,4 +141,5 @@ def _first_equal(values: NDArray[np.float32], wanted: NDArray[np.float32]) -> ND
     for row in range(1, equal.shape[1]):
         equal[:, row] &= free
         free &= ~equal[:, row]
-    return equal.astype(np.float32)
+    first: NDArray[np.float32] = equal.astype(np.float32)
+    return first

@@ -21,6 +21,7 @@ SCHEMES = ("embedded", "redis", "rediss", "unix")
 
 T = TypeVar("T")
 Argument = bytes | str | int | float
+Call = tuple[Sequence[str], Sequence[Argument]]
 Observe = Callable[[str, float, bool], None]
 
 
@@ -105,15 +106,13 @@ class RedisConnection:
             return False
         return True
 
-    async def run_script(
-        self, operation: str, script: Script, calls: Sequence[tuple[str, Sequence[Argument]]]
-    ) -> list[object]:
+    async def run_script(self, operation: str, script: Script, calls: Sequence[Call]) -> list[object]:
         """Run a script for each call, in one round trip for all of them, and answer with its replies.
 
         Args:
             operation: what it is for.
             script: which may run twice for a call: a lost answer is asked for again.
-            calls: the key and the arguments of each.
+            calls: the keys and the arguments of each.
 
         Raises:
             BufferUnavailable: as for `bounded`; some of the calls may have been run.
@@ -138,7 +137,7 @@ class RedisConnection:
         self._observe(operation, time.monotonic() - started_s, True)
         return result
 
-    async def _run_script(self, script: Script, calls: Sequence[tuple[str, Sequence[Argument]]]) -> list[object]:
+    async def _run_script(self, script: Script, calls: Sequence[Call]) -> list[object]:
         replies = await self._pipelined(script, calls)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:  # a new server, or one that was restarted, failed over or flushed
@@ -151,10 +150,10 @@ class RedisConnection:
                 raise reply
         return replies
 
-    async def _pipelined(self, script: Script, calls: Sequence[tuple[str, Sequence[Argument]]]) -> list[object]:
+    async def _pipelined(self, script: Script, calls: Sequence[Call]) -> list[object]:
         pipeline = self.client.pipeline(transaction=False)
-        for key, arguments in calls:
-            pipeline.evalsha(script.sha, 1, key, *arguments)
+        for keys, arguments in calls:
+            pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
         return cast(list[object], await pipeline.execute(raise_on_error=False))
 
 

@@ -7,6 +7,8 @@ and another key prefix.
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,28 +19,31 @@ from service.trajectory.vertex import DIGEST_BYTES, Trajectory, Vertex
 RECORD = np.dtype(
     [("timestamp_s", "<f8"), ("digest", "u1", DIGEST_BYTES), ("carrier_hz", "<f8"), ("embedding", "<f2", EMBEDDING_DIM)]
 )
+_HEAD = struct.Struct(f"<d{DIGEST_BYTES}sd")
+_HALVES_BYTES = 2 * EMBEDDING_DIM
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
-def pack(vertices: Sequence[Vertex]) -> list[bytes]:
-    """A record for each vertex; embeddings saturate at the largest float16.
+def pack(vertices: Sequence[Vertex]) -> bytes:
+    """A record for each vertex, one after the other; embeddings saturate at the largest float16.
 
     Raises:
         ValueError: a timestamp or an embedding is not finite, or a digest or an embedding has another size.
     """
-    records = np.zeros(len(vertices), RECORD)
-    records["timestamp_s"] = [v.timestamp_s for v in vertices]
-    records["carrier_hz"] = [v.carrier_hz for v in vertices]
     if any(len(v.digest) != DIGEST_BYTES for v in vertices):
         raise ValueError(f"digest: expected {DIGEST_BYTES} bytes, got {sorted({len(v.digest) for v in vertices})}")
-    records["digest"] = np.frombuffer(b"".join(v.digest for v in vertices), np.uint8).reshape(-1, DIGEST_BYTES)
-    embeddings = np.stack([v.embedding for v in vertices])  # [n, D]
+    embeddings = np.array([v.embedding for v in vertices])  # [n, D]
     if embeddings.shape[1:] != (EMBEDDING_DIM,):
         raise ValueError(f"embedding: expected shape [{EMBEDDING_DIM}], got {list(embeddings.shape[1:])}")
-    records["embedding"] = np.clip(embeddings, -_FLOAT16_MAX, _FLOAT16_MAX)
-    if not (np.isfinite(records["timestamp_s"]).all() and np.isfinite(records["embedding"]).all()):
+    if not (np.isfinite(embeddings).all() and all(math.isfinite(v.timestamp_s) for v in vertices)):
         raise ValueError("vertex: expected a finite timestamp and embedding, got NaN or infinity")
-    return [record.tobytes() for record in records]
+    halves = embeddings.clip(-_FLOAT16_MAX, _FLOAT16_MAX).astype("<f2").tobytes()
+    return b"".join(
+        [
+            _HEAD.pack(v.timestamp_s, v.digest, v.carrier_hz) + halves[row * _HALVES_BYTES : (row + 1) * _HALVES_BYTES]
+            for row, v in enumerate(vertices)
+        ]
+    )
 
 
 def unpack(records: bytes) -> Trajectory:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 import numpy as np
@@ -32,10 +33,12 @@ class TrajectoryKey:
 
         Site and UE are the hash tag: on a cluster, all that is known of a UE lives on one node.
         """
-        site, ue, fingerprint = (
-            quote(part, safe="", errors="surrogatepass") for part in (self.site, self.ue, self.fingerprint)
-        )
-        return f"cellsense:path:{{{site}/{ue}}}:{fingerprint}"
+        return f"cellsense:path:{{{_quoted(self.site)}/{_quoted(self.ue)}}}:{_quoted(self.fingerprint)}"
+
+
+@lru_cache(4096)
+def _quoted(part: str) -> str:
+    return quote(part, safe="", errors="surrogatepass")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,12 @@ class Trajectory:
 
     def until(self, end: int) -> Trajectory:
         """The first `end` frames."""
-        return Trajectory(self.timestamps_s[:end], self.embeddings[:end], self.carriers_hz[:end])
+        return self.between(0, end)
+
+    def between(self, start: int, end: int) -> Trajectory:
+        """The frames from `start` to before `end`, which share memory with these."""
+        rows = slice(start, end)
+        return Trajectory(self.timestamps_s[rows], self.embeddings[rows], self.carriers_hz[rows])
 
     def __len__(self) -> int:
         return len(self.timestamps_s)

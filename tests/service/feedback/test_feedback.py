@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from service.errors import InvalidInput, UnknownFrame
 from service.feedback import store as storing
-from service.feedback.feedback import MAX_PENDING, Feedback
+from service.feedback.feedback import MAX_HELD, Feedback
 from service.feedback.judging import Label, Verdict
 from service.feedback.store import BUCKET_S, AnswerStore
 from service.metrics import Metrics
@@ -162,14 +162,29 @@ async def test_without_redis_answers_are_dropped_and_counted() -> None:
 
 
 async def test_what_waits_for_a_slow_redis_is_bounded(connection: RedisConnection, server: EmbeddedRedis) -> None:
-    counted = Counted(connection)
+    counted, batch = Counted(connection), [answer(f"ue-{ue}") for ue in range(1024)]
     async with Redis.from_url(server.url) as client:
         await client.client_pause(200)
-        for _ in range(MAX_PENDING + 5):
-            counted.feedback.keep([answer()])
-        assert counted("answers_dropped_total") == 5
+        for _ in range(MAX_HELD // 1024 + 5):
+            counted.feedback.keep(batch)
+        assert counted("answers_dropped_total") == 5 * 1024
         await counted.feedback.close()
-    assert counted("answers_dropped_total") == 5
+    assert counted("answers_dropped_total") == 5 * 1024
+    counted.feedback.keep(batch)
+    await counted.feedback.close()
+    assert counted("answers_dropped_total") == 5 * 1024
+
+
+async def test_answers_of_many_requests_share_a_round_trip(connection: RedisConnection) -> None:
+    counted = Counted(connection)
+    await connection.client.config_resetstat()
+    for ue in range(20):
+        counted.feedback.keep([answer(f"ue-{ue}")])
+    await asyncio.sleep(0.1)  # nobody asks for it
+    (key,) = await connection.client.keys("*")
+    assert await connection.client.hlen(key) == 20
+    commands = await connection.client.info("commandstats")
+    assert commands["cmdstat_evalsha"]["calls"] - commands["cmdstat_evalsha"].get("failed_calls", 0) == 1
 
 
 async def test_without_a_store_no_frame_is_known() -> None:

@@ -64,7 +64,7 @@ async def test_a_server_comes_and_goes_and_every_call_is_observed(
         await proxy.stop()
         assert not await connection.reachable()
         with pytest.raises(BufferUnavailable, match="check the server and its URL"):
-            await connection.run_script("append", script, [("key", [b"", 8, 1000, 0])])
+            await connection.run_script("append", script, [(["key"], [b"", 8, 1000, 0])])
         await proxy.start()
         assert await connection.reachable()
         assert await connection.run_script("append", script, []) == []

@@ -11,7 +11,7 @@ from tests.service.trajectory.frames import vertex
 
 
 def trajectory(*times: float) -> Trajectory:
-    return unpack(b"".join(pack([vertex(step) for step in times])))
+    return unpack(pack([vertex(step) for step in times]))
 
 
 def test_trajectories_are_padded_on_the_left_and_fit_the_contract() -> None:
