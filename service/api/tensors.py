@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import binascii
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -22,6 +24,7 @@ from service.contract.captures import (
 from service.errors import InvalidInput
 
 Number = TypeVar("Number", np.float32, np.complex64)
+_PARTS = np.dtype("<f4")  # of either
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,17 @@ class Form(Generic[Number]):
     def shape(self) -> str:
         """The shape in words."""
         return f"[{', '.join(str(low) if low == high else f'{low} to {high}' for low, high in self.dims)}]"
+
+    @cached_property
+    def on_the_wire(self) -> np.dtype[Number]:
+        """The dtype in little-endian order."""
+        return self.dtype.newbyteorder("<")
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether a tensor may have this shape."""
+        return len(shape) == len(self.dims) and all(
+            low <= size <= high for size, (low, high) in zip(shape, self.dims, strict=True)
+        )
 
 
 CSI = Form(np.dtype(np.complex64), ((CSI_ANTENNAS, CSI_ANTENNAS), (CSI_SUBCARRIERS, CSI_SUBCARRIERS)))
@@ -54,18 +68,15 @@ def array(tensor: CsiTensor | RadarTensor | LidarTensor, form: Form[Number], fie
         InvalidInput: wrong shape, base64 or byte count, or numbers that are not finite.
     """
     shape = tensor.shape
-    fits = len(shape) == len(form.dims) and all(
-        low <= size <= high for size, (low, high) in zip(shape, form.dims, strict=True)
-    )
-    if not fits:
+    if not form.fits(shape):
         raise InvalidInput(f"{field}.shape", form.shape, str(shape)[:64])
     size = math.prod(shape) * form.dtype.itemsize
     data = raw_bytes(tensor.data, f"{field}.data")
     if len(data) != size:
         raise InvalidInput(f"{field}.data", f"{size} bytes for {form.dtype} {shape}", f"{len(data)} bytes")
-    numbers: NDArray[Number] = np.frombuffer(data, form.dtype.newbyteorder("<")).reshape(shape)
-    finite = np.isfinite(numbers)
-    if not finite.all():
+    numbers: NDArray[Number] = np.frombuffer(data, form.on_the_wire).reshape(shape)
+    if not np.isfinite(np.frombuffer(data, _PARTS)).all():  # of complex numbers both parts, at a quarter of the time
+        finite = np.isfinite(numbers)
         where = np.unravel_index(int(finite.argmin()), numbers.shape)
         raise InvalidInput(f"{field}.data", "finite numbers", f"{numbers[where]} at {[int(i) for i in where]}")
     return numbers

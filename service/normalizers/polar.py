@@ -42,10 +42,11 @@ def clouds(captures: Sequence[NDArray[np.float32]], sites: Sequence[Site], east_
         sites: the site of each capture.
         east_column: column of the east coordinate; north and up follow it.
     """
-    rows: dict[Site, list[int]] = {}
+    rows: dict[int, list[int]] = {}  # by identity: the hash of a site is that of all its fields
     for row, site in enumerate(sites):
-        rows.setdefault(site, []).append(row)
-    for site, members in rows.items():
+        rows.setdefault(id(site), []).append(row)
+    for members in rows.values():
+        site = sites[members[0]]
         points = np.concatenate([captures[row] for row in members])
         columns = points.T.astype(np.float64, order="C")  # in which no float32 coordinate can overflow
         east, north, up = columns[east_column : east_column + 3]

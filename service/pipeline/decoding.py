@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pymap3d
 from numpy.typing import NDArray
 
 from service.contract.labels import ACTIVITIES, CUES, MODALITIES, TASKS
@@ -15,6 +14,7 @@ from service.contract.manifest import Calibration
 from service.contract.sites import Site
 from service.engine.protocol import Outputs
 from service.pipeline.answers import Activity, Explanation, LineOfSight, Position, Region, Wgs84
+from service.pipeline.geodesy import to_wgs84
 from service.trajectory.vertex import Trajectory
 
 CONFIDENCE = 90  # percent, of the region
@@ -168,13 +168,14 @@ def _in_sites_frames(
 ) -> tuple[Floats, Floats, Floats]:
     """Mast-frame points and covariances as ENU `[B, 2]`, `[B, 2, 2]` and latitude, longitude `[B, 2]`."""
     enu, covariance, wgs84 = np.empty((len(sites), 2)), np.empty((len(sites), 2, 2)), np.empty((len(sites), 2))
-    for site in dict.fromkeys(sites):
-        rows = np.array([s is site or s == site for s in sites])
+    rows_of: dict[int, list[int]] = {}  # by identity: the hash of a site is that of all its fields
+    for row, site in enumerate(sites):
+        rows_of.setdefault(id(site), []).append(row)
+    for some in rows_of.values():
+        site, rows = sites[some[0]], some if len(some) < len(sites) else slice(None)
         enu[rows] = site.to_enu(mast_m[rows])
         covariance[rows] = site.covariance_to_enu(mast_m2[rows])
-        east, north = enu[rows].T
-        latitude, longitude, _ = pymap3d.enu2geodetic(east, north, np.zeros_like(east), *site.origin_wgs84)
-        wgs84[rows] = np.stack([latitude, longitude], axis=1)
+        wgs84[rows] = to_wgs84(enu[rows], site.origin_wgs84)
     return enu, covariance, wgs84
 
 

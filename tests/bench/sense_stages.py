@@ -14,7 +14,7 @@ import base64
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,11 +54,25 @@ class Stopwatch:
         return result
 
 
-def bodies(artifact: Path, number: int) -> tuple[list[bytes], int]:
-    """The requests of the artifact's recording in MessagePack, by UEs of their own, and the number of their frames."""
+def bodies(artifact: Path, number: int, most: int = 4096) -> tuple[list[bytes], int]:
+    """The requests of the artifact's recording in MessagePack, by UEs of their own, and the number of their frames.
+
+    Args:
+        artifact: its folder.
+        number: that the UEs are told apart by.
+        most: frames of a request; the recording's requests are cut into such.
+    """
     exchanges = as_of(read_recording(artifact / "sample.jsonl.gz"), time.time(), f"-{number}")
-    frames = sum(len(exchange.request["frames"]) for exchange in exchanges)
-    return [MESSAGEPACK.dump(_raw(exchange.request)) for exchange in exchanges], frames
+    requests = [cut for exchange in exchanges for cut in _cut(_raw(exchange.request), most)]
+    return [MESSAGEPACK.dump(request) for request in requests], sum(len(request["frames"]) for request in requests)
+
+
+def _cut(request: dict[str, Any], most: int) -> Iterator[dict[str, Any]]:
+    """A request as several of at most so many frames, each with the scenes that its frames refer to."""
+    for first in range(0, len(request["frames"]), most):
+        frames = request["frames"][first : first + most]
+        used = {frame.get("scene") for frame in frames}
+        yield {"frames": frames, "scenes": [scene for scene in request.get("scenes", ()) if scene["id"] in used]}
 
 
 def _raw(value: Any) -> Any:
@@ -99,8 +113,8 @@ async def answer(gateway: Gateway, body: bytes, watch: Stopwatch) -> None:
         watch.time("serialise", sense_response, gateway, answers, MESSAGEPACK)
 
 
-async def measure(models: Path, artifact: str, rounds: int) -> dict[str, float]:
-    """Microseconds of each stage a frame, of the fastest of several rounds."""
+async def measure(models: Path, artifact: str, rounds: int, most: int) -> dict[str, float]:
+    """Microseconds of each stage a frame, of the fastest of several rounds of requests of at most so many frames."""
     load = partial(OnnxEngine.load, sessions=1, intra_op_threads=1)
     gateway = Gateway(Settings(models=models, prefer=(artifact,)), load_artifacts(models, load, [artifact]).by_site)
     best: dict[str, float] = {}
@@ -108,7 +122,7 @@ async def measure(models: Path, artifact: str, rounds: int) -> dict[str, float]:
         while not gateway.repository.ready():
             await asyncio.sleep(0.05)
         for number in range(rounds):
-            requests, frames = bodies(models / artifact, number)
+            requests, frames = bodies(models / artifact, number, most)
             watch = Stopwatch()
             for body in requests:
                 await answer(gateway, body, watch)
@@ -123,11 +137,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sense_stages", description=__doc__)
     parser.add_argument("--models", type=Path, default=Settings.model_fields["models"].default)
     parser.add_argument("--artifact", default="gated-fusion")
+    parser.add_argument("--frames", type=int, default=4096, help="of a request at most (default: as recorded)")
     parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
     keep_freed_memory()
-    found = uvloop.run(measure(args.models, args.artifact, args.rounds))
+    found = uvloop.run(measure(args.models, args.artifact, args.rounds, args.frames))
     if args.json:
         print(json.dumps(found))
         return
