@@ -1,11 +1,9 @@
-"""The endpoints. Each is a few lines: the work is done in `parsing`, `pipeline` and `problems`."""
+"""The endpoints. Each is a few lines: the work is done in `sense`, `pipeline` and `problems`."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,21 +11,18 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from service.api import documentation
-from service.api.accounting import count_frames, note_labels
+from service.api.accounting import note_labels
 from service.api.connection import while_connected
 from service.api.gateway import Gateway
 from service.api.labels import label_result, parse_labels
-from service.api.media import JSON, MESSAGEPACK, Form, answer_form, request_form
-from service.api.parsing import parse_batch
-from service.api.problems import HttpProblem, all_failed_response, problem
+from service.api.media import JSON, request_form
+from service.api.problems import all_failed_response
+from service.api.sense import answer_sense, artifact_of
 from service.contract.manifest import Manifest
 from service.contract.sites import Site
 from service.errors import CellsenseError
-from service.pipeline import Answer
 
 router = APIRouter()
-
-_ANSWER_FIELDS = tuple(field.name for field in fields(Answer))
 
 
 @router.post("/v1/sense", **documentation.SENSE)
@@ -37,24 +32,7 @@ async def sense(request: Request) -> Response:
     A frame that does not fit fails alone, with a status and a problem of its own; the others are answered. Only where
     the envelope is broken, or where every frame failed, does the whole request fail.
     """
-    gateway = _gateway(request)
-    gateway.pipeline.require_available()
-    settings, loop = gateway.settings, asyncio.get_running_loop()
-    form = request_form(request.headers, JSON, MESSAGEPACK)
-    async with gateway.bodies.body_of(request) as body:
-        deadline_s = time.monotonic() + settings.deadline_s
-        with gateway.stages.stage("parse"):
-            batch = await loop.run_in_executor(
-                gateway.parsers, parse_batch, form, body, settings.max_batch_frames, settings.max_batch_scenes
-            )
-        try:
-            outcomes = await while_connected(request.receive, gateway.pipeline.sense(batch, deadline_s))
-        except HttpProblem as gone:
-            count_frames(gateway.metrics.traffic, gateway.pipeline.sites, batch.frames, [gone] * len(batch.frames))
-            raise
-    count_frames(gateway.metrics.traffic, gateway.pipeline.sites, batch.frames, outcomes)
-    gateway.feedback.keep([outcome for outcome in outcomes if isinstance(outcome, Answer)])
-    return sense_response(gateway, outcomes, answer_form(request.headers, form))
+    return await answer_sense(_gateway(request), request.headers, request.receive)
 
 
 @router.post("/v1/labels", **documentation.LABELS)
@@ -117,28 +95,6 @@ async def metrics(request: Request) -> Response:
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-def sense_response(gateway: Gateway, outcomes: Sequence[Answer | CellsenseError], form: Form) -> Response:
-    """The answer to a batch; the problem of its first frame where all failed."""
-    errors = [outcome for outcome in outcomes if isinstance(outcome, CellsenseError)]
-    if len(errors) == len(outcomes):
-        return all_failed_response(errors)
-    with gateway.stages.stage("serialise"):
-        sites = {outcome.site for outcome in outcomes if isinstance(outcome, Answer)}
-        return form.response(
-            {
-                "artifact": {site: _artifact(gateway.pipeline.manifest(site)) for site in sorted(sites)},
-                "results": [_result(index, outcome) for index, outcome in enumerate(outcomes)],
-            }
-        )
-
-
-def _result(index: int, outcome: Answer | CellsenseError) -> dict[str, Any]:
-    if isinstance(outcome, Answer):
-        return {"index": index, "status": 200, **{name: getattr(outcome, name) for name in _ANSWER_FIELDS}}
-    members = problem(outcome, index)
-    return {"index": index, "status": members["status"], "error": members}
-
-
 def _site(site: Site, manifest: Manifest) -> dict[str, Any]:
     return {
         "name": site.name,
@@ -151,12 +107,8 @@ def _site(site: Site, manifest: Manifest) -> dict[str, Any]:
         "bandwidth_hz": site.bandwidth_hz,
         "array": None if site.array_rows is None else (site.array_rows, site.array_cols),
         "tasks": site.tasks,
-        "artifact": _artifact(manifest),
+        "artifact": artifact_of(manifest),
     }
-
-
-def _artifact(manifest: Manifest) -> dict[str, str]:
-    return {"name": manifest.name, "version": manifest.version}
 
 
 def _gateway(request: Request) -> Gateway:

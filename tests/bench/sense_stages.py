@@ -25,7 +25,7 @@ import uvloop
 from service.api.gateway import Gateway
 from service.api.media import MESSAGEPACK
 from service.api.parsing import parse_batch
-from service.api.routes import sense_response
+from service.api.sense import sense_response
 from service.demo.recording import as_of, read_recording
 from service.engine.discovery import load_artifacts
 from service.engine.onnx_engine import OnnxEngine

@@ -98,7 +98,7 @@ async def test_error_that_nobody_foresaw_is_counted_and_has_an_id_too(
         raise RuntimeError("secret")
 
     async with running_app(redis, {"city": FakeEngine(manifest())}) as app:
-        monkeypatch.setattr("service.api.routes.parse_batch", broken)
+        monkeypatch.setattr("service.api.sense.parse_batch", broken)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             while (await client.get("/readyz")).status_code != 200:
