@@ -49,6 +49,7 @@ class Feedback:
         Raises:
             BufferUnavailable: the answers cannot be reached.
         """
+        await self.close()  # what has gathered may be what is labelled
         whole = [label for label in labels if isinstance(label, Label)]
         kept = iter([None] * len(whole) if self._store is None else await self._store.mark(whole))
         return [

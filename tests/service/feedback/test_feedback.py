@@ -175,6 +175,12 @@ async def test_what_waits_for_a_slow_redis_is_bounded(connection: RedisConnectio
     assert counted("answers_dropped_total") == 5 * 1024
 
 
+async def test_a_label_may_follow_its_answer_at_once_in_one_process(connection: RedisConnection) -> None:
+    counted = Counted(connection)
+    counted.feedback.keep([answer()])
+    assert isinstance((await counted.feedback.label([TRUTH]))[0], Verdict)
+
+
 async def test_answers_of_many_requests_share_a_round_trip(connection: RedisConnection) -> None:
     counted = Counted(connection)
     await connection.client.config_resetstat()
