@@ -36,14 +36,11 @@ class PreparedScene:
     camera: Picture | None
 
 
-def encode_inputs(
-    frames: Sequence[SensingFrame], sites: Sequence[Site], scenes: Mapping[int, PreparedScene]
-) -> dict[str, Tensor]:
-    """`ENCODE_INPUTS` of B frames.
+def scene_inputs(frames: Sequence[SensingFrame], scenes: Mapping[int, PreparedScene]) -> dict[str, Tensor]:
+    """What `ENCODE_INPUTS` say of the captures that B frames refer to.
 
     Args:
         frames: in any subset of modalities.
-        sites: the site of each frame.
         scenes: the captures that the frames refer to, by their row in the request.
 
     Returns:
@@ -52,11 +49,29 @@ def encode_inputs(
     """
     row_of = {scene: row for row, scene in enumerate(scenes)}
     index = [len(scenes) if frame.scene is None else row_of[frame.scene] for frame in frames]
-    return {
-        **_scene_tensors(list(scenes.values())),
-        **_csi_tensors(frames, sites),
-        "scene_index": np.array(index, np.int64),
+    return {**_scene_tensors(list(scenes.values())), "scene_index": np.array(index, np.int64)}
+
+
+def csi_inputs(frames: Sequence[SensingFrame], sites: Sequence[Site]) -> dict[str, Tensor]:
+    """What `ENCODE_INPUTS` say of the channels of B frames, each at the site beside it: a row a frame."""
+    tensors = {name: _zeros(name, len(frames)) for name in ("csi", "aoa", "distance", "gain", "csi_mask")}
+    present = [(row, frame.csi) for row, frame in enumerate(frames) if frame.csi is not None]
+    if not present:
+        return tensors
+    rows, channels = [row for row, _ in present], np.array([channel for _, channel in present])
+    bandwidth_hz = np.array([sites[row].bandwidth_hz for row in rows], np.float64)
+    found: dict[str, Tensor] = {
+        "csi": csi_planes(channels),
+        "aoa": aoa_profile(channels),
+        "distance": distance(channels, bandwidth_hz),
+        "gain": gain(channels),
+        "csi_mask": np.ones((len(rows), 1), np.float32),
     }
+    if len(rows) == len(frames):
+        return found
+    for name, values in found.items():
+        tensors[name][rows] = values
+    return tensors
 
 
 def fuse_inputs(contract: Contract, trajectories: Sequence[Trajectory], text: Tensor) -> dict[str, Tensor]:
@@ -96,20 +111,6 @@ def _scene_tensors(scenes: Sequence[PreparedScene]) -> dict[str, Tensor]:
         tensors["lidar"][list(lidars)] = lidar_planes(list(lidars.values()), [scenes[row].site for row in lidars])
     for column, present in enumerate((list(cameras), list(radars), list(lidars))):
         tensors["scene_mask"][present, column] = 1.0
-    return tensors
-
-
-def _csi_tensors(frames: Sequence[SensingFrame], sites: Sequence[Site]) -> dict[str, Tensor]:
-    tensors = {name: _zeros(name, len(frames)) for name in ("csi", "aoa", "distance", "gain", "csi_mask")}
-    present = [(row, frame.csi) for row, frame in enumerate(frames) if frame.csi is not None]
-    if present:
-        rows, channels = [row for row, _ in present], np.stack([channel for _, channel in present])
-        bandwidth_hz = np.array([sites[row].bandwidth_hz for row in rows], np.float64)
-        tensors["csi"][rows] = csi_planes(channels)
-        tensors["aoa"][rows] = aoa_profile(channels)
-        tensors["distance"][rows] = distance(channels, bandwidth_hz)
-        tensors["gain"][rows] = gain(channels)
-        tensors["csi_mask"][rows] = 1.0
     return tensors
 
 

@@ -46,9 +46,9 @@ class Model:
         """
         return await self._submit("encode", inputs, deadline_s)
 
-    async def fuse(self, inputs: Inputs, deadline_s: float) -> Outputs:
-        """The same for `fuse`."""
-        return await self._submit("fuse", inputs, deadline_s)
+    async def fuse(self, inputs: Inputs, deadline_s: float, requests: int = 1) -> Outputs:
+        """The same for `fuse`, for so many requests together."""
+        return await self._submit("fuse", inputs, deadline_s, requests)
 
     def warm_up(self) -> None:
         """Run every shape that will be served, and settle how. Raises what the engine raises."""
@@ -60,10 +60,11 @@ class Model:
         """Fail what waits, finish what runs."""
         await asyncio.gather(*(runner.close() for runner in self.runners.values()))
 
-    async def _submit(self, graph: str, inputs: Inputs, deadline_s: float) -> Outputs:
+    async def _submit(self, graph: str, inputs: Inputs, deadline_s: float, requests: int = 1) -> Outputs:
         def observe(queued_s: float, started_s: float, ended_s: float) -> None:
-            self._stages.record(f"queue_{graph}", queued_s, started_s)
-            self._stages.record(graph, started_s, ended_s)
+            for _ in range(requests):
+                self._stages.record(f"queue_{graph}", queued_s, started_s)
+                self._stages.record(graph, started_s, ended_s)
 
         return await self.runners[graph].submit(inputs, deadline_s, observe)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.captures import SceneCapture, SensingFrame
+from service.contract.captures import SceneCapture
 from service.contract.sites import Site
 from service.contract.tensors import RADIO
 from service.engine.protocol import Inputs
 from service.errors import InvalidInput
 from service.normalizers.camera import CameraLimits, decode_camera
 from service.normalizers.text import text_tokens
-from service.pipeline.assembly import Picture, PreparedScene, encode_inputs, frame_digests
+from service.pipeline.assembly import Picture, PreparedScene, csi_inputs, frame_digests, scene_inputs
 from service.pipeline.frames import SiteFrame, SiteScene
 from service.pipeline.model import Model
 from service.pipeline.radio_assembly import carriers_hz, radio_inputs
@@ -46,25 +46,62 @@ class ModelBatch:
     carriers_hz: list[float]
 
 
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is to be normalised of one request, and what came of it.
+
+    Attributes:
+        frames: those that passed `check_batch`, by their position in the request.
+        scenes: the captures that they refer to, by their row in the request.
+        groups: the work of each model.
+        errors: of the frames that failed, by position.
+    """
+
+    frames: Mapping[int, SiteFrame]
+    scenes: Mapping[int, SiteScene]
+    groups: list[ModelBatch] = field(default_factory=list)
+    errors: dict[int, InvalidInput] = field(default_factory=dict)
+
+
 def normalise(
-    frames: Mapping[int, SiteFrame],
-    scenes: Mapping[int, SiteScene],
-    models: Mapping[str, Model],
-    sites: Mapping[str, Site],
-    limits: CameraLimits,
-) -> tuple[list[ModelBatch], dict[int, InvalidInput]]:
+    requests: Sequence[Work], models: Mapping[str, Model], sites: Mapping[str, Site], limits: CameraLimits
+) -> None:
     """Decode each capture once, fail the frames that refer to a bad one, assemble the rest. Blocks: run it in a thread.
 
     Args:
-        frames: those that passed `check_batch`, by their position in the request.
-        scenes: the captures that they refer to, by their row in the request.
+        requests: each gets its groups and its errors. The channels of all of them are normalised together.
         models: the model of each site.
         sites: every site, by name.
         limits: what a camera frame may be.
-
-    Returns:
-        The work of each model, and the errors of the frames that failed, by position.
     """
+    members: dict[Model, list[_Members]] = {}
+    for work in requests:
+        of_model: dict[Model, dict[int, SiteFrame]] = {}
+        prepared, bad = _prepared(work.scenes, sites, limits)
+        for index, entry in work.frames.items():
+            row_of_scene = entry.frame.scene
+            if row_of_scene is not None and row_of_scene in bad:
+                work.errors[index] = bad[row_of_scene]
+            else:
+                of_model.setdefault(models[entry.site], {})[index] = entry
+        for model, entries in of_model.items():
+            members.setdefault(model, []).append(_Members(work, entries, prepared))
+    for model, of_requests in members.items():
+        _assemble(model, of_requests, sites)
+
+
+@dataclass(frozen=True, eq=False)
+class _Members:
+    """The frames of a request that one model answers, and the request's captures."""
+
+    work: Work
+    entries: dict[int, SiteFrame]
+    scenes: dict[int, PreparedScene]
+
+
+def _prepared(
+    scenes: Mapping[int, SiteScene], sites: Mapping[str, Site], limits: CameraLimits
+) -> tuple[dict[int, PreparedScene], dict[int, InvalidInput]]:
     prepared: dict[int, PreparedScene] = {}
     bad: dict[int, InvalidInput] = {}
     for row, scene in scenes.items():
@@ -72,15 +109,7 @@ def normalise(
             prepared[row] = PreparedScene(sites[scene.site], scene.capture, _camera(scene.capture, limits))
         except ValueError as error:
             bad[row] = _camera_error(f"scenes[{row}].camera", str(error))
-    errors: dict[int, InvalidInput] = {}
-    members: dict[Model, dict[int, SiteFrame]] = {}
-    for index, entry in frames.items():
-        row_of_scene = entry.frame.scene
-        if row_of_scene is not None and row_of_scene in bad:
-            errors[index] = bad[row_of_scene]
-        else:
-            members.setdefault(models[entry.site], {})[index] = entry
-    return [_model_batch(model, entries, sites, prepared) for model, entries in members.items()], errors
+    return prepared, bad
 
 
 def _camera(capture: SceneCapture, limits: CameraLimits) -> Picture | None:
@@ -93,28 +122,29 @@ def _camera_error(field: str, text: str) -> InvalidInput:
     return InvalidInput(field, expected, got)
 
 
-def _model_batch(
-    model: Model, members: Mapping[int, SiteFrame], sites: Mapping[str, Site], scenes: Mapping[int, PreparedScene]
-) -> ModelBatch:
-    entries = list(members.values())
-    frames = [entry.frame for entry in entries]
-    used = {row: scenes[row] for row in dict.fromkeys(f.scene for f in frames if f.scene is not None)}
-    frame_sites = [sites[entry.site] for entry in entries]
-    return ModelBatch(
-        model=model,
-        indices=list(members),
-        entries=entries,
-        sites=frame_sites,
-        inputs=_inputs(model, frames, frame_sites, used),
-        text=text_tokens([frame.text for frame in frames]),
-        digests=frame_digests(frames, used),
-        carriers_hz=carriers_hz(frames, frame_sites),
-    )
-
-
-def _inputs(
-    model: Model, frames: Sequence[SensingFrame], sites: Sequence[Site], scenes: Mapping[int, PreparedScene]
-) -> Inputs:
-    if model.contract is RADIO:
-        return radio_inputs(frames, sites, model.site_numbers)
-    return encode_inputs(frames, sites, scenes)
+def _assemble(model: Model, members: Sequence[_Members], sites: Mapping[str, Site]) -> None:
+    """Add the work of a model to each request."""
+    frames = [entry.frame for each in members for entry in each.entries.values()]
+    frame_sites = [sites[entry.site] for each in members for entry in each.entries.values()]
+    radio = model.contract is RADIO
+    tensors = radio_inputs(frames, frame_sites, model.site_numbers) if radio else csi_inputs(frames, frame_sites)
+    text, carriers = text_tokens([frame.text for frame in frames]), carriers_hz(frames, frame_sites)
+    start = 0
+    for each in members:
+        rows = slice(start, start + len(each.entries))
+        start = rows.stop
+        own = frames[rows]
+        used = {row: each.scenes[row] for row in dict.fromkeys(f.scene for f in own if f.scene is not None)}
+        inputs = {name: tensor[rows] for name, tensor in tensors.items()}
+        each.work.groups.append(
+            ModelBatch(
+                model=model,
+                indices=list(each.entries),
+                entries=list(each.entries.values()),
+                sites=frame_sites[rows],
+                inputs=inputs if radio else {**scene_inputs(own, used), **inputs},
+                text=text[rows],
+                digests=frame_digests(own, used),
+                carriers_hz=carriers[rows],
+            )
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,22 +20,24 @@ from service.trajectory.vertex import Trajectory
 Outcome = Answer | CellsenseError
 Outcomes = dict[int, Outcome]
 """By the frame's position in the request."""
+Place = tuple[int, int]
+"""A request among several, and a frame's position in it."""
 
 
 def frame_outcomes(
     model: Model,
-    frames: dict[int, SiteFrame],
+    frames: Mapping[Place, SiteFrame],
     sites: Sequence[Site],
     trajectories: Sequence[Trajectory],
     weights: Outputs,
     fused: Outputs,
     degraded: tuple[str, ...],
-) -> Outcomes:
+) -> dict[Place, Outcome]:
     """The outcome of each of B frames.
 
     Args:
         model: that answered.
-        frames: by their position in the request.
+        frames: by their place.
         sites: the site of each.
         trajectories: that each of them ends.
         weights: what the `encode` graph gave beside the embeddings.
@@ -52,14 +54,14 @@ def frame_outcomes(
     reasons = explanations(weights, fused, trajectories, sites, newest)
     wanted = [row for row, entry in enumerate(frames.values()) if entry.path]
     whole = dict(zip(wanted, paths(fused, wanted, trajectories, sites, calibrations, tasks), strict=True))
-    outcomes: Outcomes = {}
-    for row, (index, entry) in enumerate(frames.items()):
+    outcomes: dict[Place, Outcome] = {}
+    for row, (place, entry) in enumerate(frames.items()):
         if not finite[row]:
-            outcomes[index] = not_finite(model)
+            outcomes[place] = not_finite(model)
         elif not tasks[row]:
-            outcomes[index] = _asks_for_nothing(f"frames[{index}].text", sites[row], entry)
+            outcomes[place] = _asks_for_nothing(f"frames[{place[1]}].text", sites[row], entry)
         else:
-            outcomes[index] = Answer(
+            outcomes[place] = Answer(
                 site=entry.site,
                 ue=entry.frame.ue,
                 timestamp_s=entry.frame.timestamp_s,

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-from numpy.typing import NDArray
 
 from service.contract.manifest import Manifest
 from service.contract.sites import Site
@@ -16,32 +13,30 @@ from service.engine.cores import usable_cores
 from service.engine.protocol import Engine
 from service.errors import (
     ArtifactError,
-    BufferUnavailable,
     CellsenseError,
     DeadlineExceeded,
     InvalidInput,
     NotReady,
     ShuttingDown,
-    TimestampConflict,
     Unavailable,
     UnknownUe,
 )
 from service.metrics import Metrics
 from service.normalizers.camera import CameraLimits
 from service.normalizers.text import text_tokens
-from service.pipeline.answers import Answer, TrajectoryAnswer
+from service.pipeline.answers import TrajectoryAnswer
 from service.pipeline.assembly import fuse_inputs
 from service.pipeline.checks import check_batch, unknown_site
-from service.pipeline.decoding import finite_rows
+from service.pipeline.completion import Completion, Encoded
 from service.pipeline.frames import Batch, SiteFrame, SiteScene
 from service.pipeline.model import Model
-from service.pipeline.normalise import ModelBatch, normalise
-from service.pipeline.observing import observe_answers
-from service.pipeline.outcomes import Outcome, Outcomes, frame_outcomes, not_finite, trajectory_answer
+from service.pipeline.normalise import ModelBatch, Work, normalise
+from service.pipeline.outcomes import Outcome, Outcomes, trajectory_answer
+from service.pipeline.together import Together
 from service.settings import Settings
 from service.telemetry.stages import Stages
 from service.trajectory.buffer import TrajectoryBuffer
-from service.trajectory.vertex import Trajectory, TrajectoryKey, Vertex
+from service.trajectory.vertex import TrajectoryKey
 
 WARMING_UP = "the models are being warmed up: ask /readyz until it says 200"
 
@@ -78,7 +73,10 @@ class Pipeline:
         self._buffer, self._settings, self._now_s = buffer, settings, now_s
         self._metrics, self._stages = metrics, stages
         self._limits = CameraLimits(max_side_px=settings.max_camera_side_px, max_pixels=settings.max_camera_pixels)
-        self._threads = ThreadPoolExecutor(settings.threads or usable_cores(), thread_name_prefix="normalise")
+        threads = settings.threads or usable_cores()
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="normalise")
+        self._normalising = Together(self._normalise, at_once=threads)
+        self._completions = {model: Completion(model, buffer, metrics, stages) for model in self.models}
         _declare(self._sites.values(), self._models, metrics)
         self._unavailable: tuple[type[Unavailable], str] | None = (NotReady, WARMING_UP)
 
@@ -137,7 +135,6 @@ class Pipeline:
                 f"no answer within the deadline of {self._settings.deadline_s:g} s: send fewer frames"
             )
             outcomes = {index: outcomes.get(index, late) for index in range(len(batch.frames))}
-        observe_answers(self._metrics, [outcome for outcome in outcomes.values() if isinstance(outcome, Answer)])
         return [outcomes[index] for index in range(len(batch.frames))]
 
     async def trajectory(self, site: str, ue: str, deadline_s: float) -> TrajectoryAnswer:
@@ -184,66 +181,29 @@ class Pipeline:
                 scenes[entry.frame.scene] = scene
         if not frames:
             return
+        work = Work(frames, scenes)
         with self._stages.stage("normalise"):
-            groups, errors = await asyncio.get_running_loop().run_in_executor(
-                self._threads, normalise, frames, scenes, self._models, self._sites, self._limits
-            )
-        outcomes.update(errors)
-        await asyncio.gather(*(self._answer_group(group, outcomes, deadline_s) for group in groups))
+            await self._normalising.do(work)
+        outcomes.update(work.errors)
+        groups = [self._answer_group(group, outcomes, deadline_s) for group in work.groups]
+        if len(groups) == 1:
+            await groups[0]
+        else:
+            await asyncio.gather(*groups)
+
+    async def _normalise(self, requests: list[Work]) -> None:
+        await asyncio.get_running_loop().run_in_executor(
+            self._threads, normalise, requests, self._models, self._sites, self._limits
+        )
 
     async def _answer_group(self, group: ModelBatch, outcomes: Outcomes, deadline_s: float) -> None:
         try:
-            await self._run(group, outcomes, deadline_s)
+            encoded = await group.model.encode(group.inputs, deadline_s)
         except CellsenseError as error:
             for index in group.indices:
                 outcomes.setdefault(index, error)
-
-    async def _run(self, group: ModelBatch, outcomes: Outcomes, deadline_s: float) -> None:
-        """Encode, buffer, fuse and decode the frames of one model."""
-        encoded = await group.model.encode(group.inputs, deadline_s)
-        # The buffer keeps half precision: answer from the same numbers, so that a trajectory read later agrees.
-        with np.errstate(over="ignore"):  # what overflows is found in the next line
-            embedding = encoded["embedding"].astype(np.float16).astype(np.float32)
-        finite = finite_rows(encoded, {"embedding": embedding})
-        outcomes.update({group.indices[row]: not_finite(group.model) for row in np.flatnonzero(~finite)})
-        rows = np.flatnonzero(finite).tolist()
-        remembered, degraded = await self._remember(group, rows, embedding)
-        trajectories: dict[int, Trajectory] = {}  # by row
-        for row, trajectory in zip(rows, remembered, strict=True):
-            if isinstance(trajectory, TimestampConflict):
-                outcomes[group.indices[row]] = trajectory.within(f"frames[{group.indices[row]}]")
-            else:
-                trajectories[row] = trajectory
-        if not trajectories:
             return
-        kept = list(trajectories)
-        ended = list(trajectories.values())
-        fused = await group.model.fuse(fuse_inputs(group.model.contract, ended, group.text[kept]), deadline_s)
-        with self._stages.stage("decode"):
-            frames = {group.indices[row]: group.entries[row] for row in kept}
-            weights = {name: tensor[kept] for name, tensor in encoded.items() if name != "embedding"}
-            sites = [group.sites[row] for row in kept]
-            answered = frame_outcomes(group.model, frames, sites, ended, weights, fused, degraded)
-        outcomes.update(answered)
-
-    async def _remember(
-        self, group: ModelBatch, rows: Sequence[int], embedding: NDArray[np.float32]
-    ) -> tuple[Sequence[Trajectory | TimestampConflict], tuple[str, ...]]:
-        """The trajectory that the frame of each row now ends, and what had to be done without."""
-        keys, vertices = [], []
-        for row in rows:
-            entry = group.entries[row]
-            keys.append(TrajectoryKey(entry.site, entry.frame.ue, group.model.fingerprint))
-            carrier_hz = group.carriers_hz[row]
-            vertices.append(Vertex(entry.frame.timestamp_s, group.digests[row], embedding[row], carrier_hz))
-        try:
-            with self._stages.stage("buffer"):
-                return await self._buffer.append_and_read(keys, vertices, group.model.contract.steps), ()
-        except BufferUnavailable:
-            alone = [
-                Trajectory(np.array([v.timestamp_s]), v.embedding[None], np.array([v.carrier_hz])) for v in vertices
-            ]
-            return alone, ("trajectory",)
+        await self._completions[group.model].answer(Encoded(group, encoded, deadline_s, outcomes))
 
 
 def _declare(sites: Iterable[Site], models: Mapping[str, Model], metrics: Metrics) -> None:

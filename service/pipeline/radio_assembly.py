@@ -27,7 +27,7 @@ def radio_inputs(
         sites: the site of each.
         numbers: the row of each site in the artifact's manifest.
     """
-    channels = np.stack([frame.csi for frame in frames if frame.csi is not None])
+    channels = np.array([frame.csi for frame in frames if frame.csi is not None])
     distance_m = np.array([[math.nan if f.distance_m is None else f.distance_m] for f in frames], np.float32)
     mask = np.ones((len(frames), len(CUES)), np.float32)
     mask[:, CUES.index("distance")] = np.isfinite(distance_m[:, 0])

@@ -19,6 +19,11 @@ class Stages:
         self._durations = {name: metrics.stage_duration.labels(name) for name in STAGES}
         self._tracer = tracer
 
+    @property
+    def traced(self) -> bool:
+        """Whether stages become spans, which belong to one request each."""
+        return self._tracer is not None
+
     def stage(self, name: str) -> Stage:
         """A context that is timed, whether it ends well or not."""
         return Stage(self._durations[name], None if self._tracer is None else self._tracer.stage(name))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
 from service.contract.tensors import TRAJECTORY_LEN
-from service.errors import BufferUnavailable, TimestampConflict
+from service.errors import TimestampConflict
 from service.trajectory.connection import RedisConnection
 from service.trajectory.packing import RECORD, pack, unpack
 from service.trajectory.script import Script
@@ -20,21 +18,9 @@ APPEND = Script.of("service.trajectory", "append.lua")
 MAX_KEYS = 256  # of one run of the script, for which every other client of the server waits
 _HEAD = np.dtype([("verdict", "S1"), ("records", "<u4")])
 
-Answer = Trajectory | TimestampConflict
-
-
-@dataclass(frozen=True, eq=False)
-class _Waiting:
-    """Vertices on their way to Redis."""
-
-    keys: Sequence[TrajectoryKey]
-    vertices: Sequence[Vertex]
-    records: bytes
-    answers: asyncio.Future[list[Answer]]
-
 
 class TrajectoryBuffer:
-    """Trajectories in a Redis server. Every call is bounded in time by the connection. Belongs to one event loop."""
+    """Trajectories in a Redis server. Every call is bounded in time by the connection."""
 
     def __init__(self, connection: RedisConnection, *, ttl_s: float = 60.0, late_tolerance_s: float = 0.0) -> None:
         """Keep trajectories behind a connection, which its owner starts and closes.
@@ -47,17 +33,14 @@ class TrajectoryBuffer:
         self._connection = connection
         self._ttl_ms = max(1, round(ttl_s * 1000))
         self._late_tolerance_s = late_tolerance_s
-        self._waiting: dict[int, list[_Waiting]] = {}  # by the length of the trajectories
-        self._trips: set[asyncio.Task[None]] = set()
 
     async def append_and_read(
         self, keys: Sequence[TrajectoryKey], vertices: Sequence[Vertex], length: int = TRAJECTORY_LEN
-    ) -> list[Answer]:
+    ) -> list[Trajectory | TimestampConflict]:
         """Append a vertex to each trajectory; answer with the trajectories up to and including them.
 
         Each vertex is judged and appended atomically, in the order of the batch, and the whole batch takes one round
-        trip, together with the other batches of this turn of the event loop. A vertex that is already there is not
-        appended again: a batch can be sent again after a failure.
+        trip. A vertex that is already there is not appended again: a batch can be sent again after a failure.
 
         Args:
             keys: whose vertex each is.
@@ -76,14 +59,16 @@ class TrajectoryBuffer:
             raise ValueError(f"vertices: expected {len(keys)}, one a key, got {len(vertices)}")
         if not keys:
             return []
-        loop = asyncio.get_running_loop()
-        # A run of a model answers many requests in one turn of the loop. At a frame each, a round trip for every one
-        # of them would take as long as the model.
-        if not self._waiting:
-            loop.call_soon(self._depart)
-        waiting = _Waiting(keys, vertices, pack(vertices), loop.create_future())
-        self._waiting.setdefault(length, []).append(waiting)
-        return await waiting.answers
+        records, options = pack(vertices), (length, self._ttl_ms, self._late_tolerance_s)
+        calls = [
+            (
+                [key.redis_key() for key in keys[first : first + MAX_KEYS]],
+                (records[first * RECORD.itemsize : (first + MAX_KEYS) * RECORD.itemsize], *options),
+            )
+            for first in range(0, len(keys), MAX_KEYS)
+        ]
+        replies = cast(list[tuple[bytes, bytes]], await self._connection.run_script("append", APPEND, calls))
+        return [self._judge(*one) for one in zip(_answers(replies), keys, vertices, strict=True)]
 
     async def read(self, key: TrajectoryKey) -> Trajectory:
         """The trajectory as it is buffered, without vertices for an unknown UE. Raises `BufferUnavailable`."""
@@ -93,44 +78,9 @@ class TrajectoryBuffer:
     async def _get(self, key: TrajectoryKey) -> bytes | None:
         return cast(bytes | None, await self._connection.client.get(key.redis_key()))
 
-    def _depart(self) -> None:
-        """Send all that waits on its way."""
-        together, self._waiting = self._waiting, {}
-        for length, batches in together.items():
-            trip = asyncio.get_running_loop().create_task(self._travel(batches, length))
-            self._trips.add(trip)
-            trip.add_done_callback(self._trips.discard)
-
-    async def _travel(self, batches: Sequence[_Waiting], length: int) -> None:
-        keys = [key.redis_key() for batch in batches for key in batch.keys]
-        records = b"".join([batch.records for batch in batches])
-        options = (length, self._ttl_ms, self._late_tolerance_s)
-        runs = [
-            (
-                keys[first : first + MAX_KEYS],
-                (records[first * RECORD.itemsize : (first + MAX_KEYS) * RECORD.itemsize], *options),
-            )
-            for first in range(0, len(keys), MAX_KEYS)
-        ]
-        try:
-            replies = await self._connection.run_script("append", APPEND, runs)
-        except BaseException as error:
-            for batch in batches:
-                if not batch.answers.done():  # it may have been cancelled
-                    # One each: an exception that is raised in several places gathers all of their tracebacks.
-                    unavailable = BufferUnavailable(str(error))
-                    unavailable.__cause__ = error
-                    batch.answers.set_exception(unavailable)
-            if not isinstance(error, BufferUnavailable):
-                raise
-            return
-        answers = _answers(cast(list[tuple[bytes, bytes]], replies))
-        for batch in batches:
-            judged = [self._judge(next(answers), *one) for one in zip(batch.keys, batch.vertices, strict=True)]
-            if not batch.answers.done():
-                batch.answers.set_result(judged)
-
-    def _judge(self, answer: tuple[bytes, Trajectory], key: TrajectoryKey, vertex: Vertex) -> Answer:
+    def _judge(
+        self, answer: tuple[bytes, Trajectory], key: TrajectoryKey, vertex: Vertex
+    ) -> Trajectory | TimestampConflict:
         """The answer of `append.lua` to one vertex in our words."""
         verdict, trajectory = answer
         if verdict == b"A":

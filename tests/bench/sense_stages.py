@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import uvloop
 
 from service.api.gateway import Gateway
@@ -29,8 +28,10 @@ from service.api.sense import sense_response
 from service.demo.recording import as_of, read_recording
 from service.engine.discovery import load_artifacts
 from service.engine.onnx_engine import OnnxEngine
+from service.feedback.packing import pack as pack_answers
 from service.pipeline.assembly import fuse_inputs
-from service.pipeline.normalise import normalise
+from service.pipeline.completion import Encoded, _Batch
+from service.pipeline.normalise import Work, normalise
 from service.pipeline.observing import observe_answers
 from service.pipeline.outcomes import frame_outcomes
 from service.serving.memory import keep_freed_memory
@@ -89,27 +90,25 @@ async def answer(gateway: Gateway, body: bytes, watch: Stopwatch) -> None:
     """One request, stage by stage, as the gateway's route and its pipeline do it."""
     pipeline = gateway.pipeline
     batch = watch.time("parse", parse_batch, MESSAGEPACK, body, 4096, 64)
-    frames, scenes = dict(enumerate(batch.frames)), dict(enumerate(batch.scenes))
-    groups, errors = watch.time(
-        "normalise", normalise, frames, scenes, pipeline._models, pipeline._sites, pipeline._limits
-    )
-    assert not errors
-    for group in groups:
-        engine, rows = group.model.engine, list(range(len(group.indices)))
-        encoded = watch.time("encode", engine.run, "encode", group.inputs)
-        embedding = encoded["embedding"].astype(np.float16).astype(np.float32)
+    work = Work(dict(enumerate(batch.frames)), dict(enumerate(batch.scenes)))
+    watch.time("normalise", normalise, [work], pipeline._models, pipeline._sites, pipeline._limits)
+    assert not work.errors
+    for group in work.groups:
+        model, completion = group.model, pipeline._completions[group.model]
+        encoded = watch.time("encode", model.engine.run, "encode", group.inputs)
+        together = _Batch([Encoded(group, encoded, float("inf"), {})])
+        rows = list(range(len(together.entries)))
         started_s = time.thread_time()
-        trajectories, _ = await pipeline._remember(group, rows, embedding)
+        trajectories, _ = await completion._remember(together, rows, encoded["embedding"])
         watch.seconds["Redis, this side"] += time.thread_time() - started_s
-        inputs = watch.time("fuse inputs", fuse_inputs, group.model.contract, trajectories, group.text)
-        fused = watch.time("fuse", engine.run, "fuse", inputs)
+        inputs = watch.time("fuse inputs", fuse_inputs, model.contract, trajectories, group.text)
+        fused = watch.time("fuse", model.engine.run, "fuse", inputs)
         weights = {name: tensor for name, tensor in encoded.items() if name != "embedding"}
-        entries = dict(zip(group.indices, group.entries, strict=True))
-        outcomes = watch.time(
-            "decode", frame_outcomes, group.model, entries, list(group.sites), trajectories, weights, fused, ()
-        )
-        answers = [outcomes[index] for index in sorted(outcomes)]
+        frames = dict(zip(together.places, group.entries, strict=True))
+        outcomes = watch.time("decode", frame_outcomes, model, frames, group.sites, trajectories, weights, fused, ())
+        answers = [outcomes[place] for place in together.places]
         watch.time("metrics", observe_answers, gateway.metrics, answers)
+        watch.time("keep for labels", pack_answers, answers)
         watch.time("serialise", sense_response, gateway, answers, MESSAGEPACK)
 
 

@@ -11,7 +11,7 @@ from service.normalizers.csi import csi_planes
 from service.normalizers.cues import aoa_profile, distance, gain
 from service.normalizers.lidar import lidar_planes
 from service.normalizers.radar import radar_planes
-from service.pipeline.assembly import PreparedScene, encode_inputs, frame_digests
+from service.pipeline.assembly import PreparedScene, csi_inputs, frame_digests, scene_inputs
 from tests.service.api.requests import channel, detections, jpeg, returns
 from tests.service.contract.examples import CITY, INDOOR
 
@@ -29,15 +29,14 @@ SITES = [CITY, INDOOR, CITY]
 
 
 def test_tensors_are_those_of_the_contract() -> None:
-    inputs = encode_inputs(FRAMES, SITES, SCENES)
-    assert list(inputs) != []
+    inputs = {**scene_inputs(FRAMES, SCENES), **csi_inputs(FRAMES, SITES)}
     for spec in ENCODE_INPUTS:
         spec.check(inputs[spec.name])
     assert set(inputs) == {spec.name for spec in ENCODE_INPUTS}
 
 
 def test_captures_keep_their_order_and_end_with_an_empty_one() -> None:
-    inputs = encode_inputs(FRAMES, SITES, SCENES)
+    inputs = scene_inputs(FRAMES, SCENES)
     assert inputs["scene_index"].tolist() == [2, 1, 0]
     assert inputs["scene_mask"].tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
     assert np.array_equal(inputs["camera"][0], CAMERA)
@@ -48,7 +47,7 @@ def test_captures_keep_their_order_and_end_with_an_empty_one() -> None:
 
 
 def test_channels_are_normalised_where_they_are_present() -> None:
-    inputs = encode_inputs(FRAMES, SITES, SCENES)
+    inputs = csi_inputs(FRAMES, SITES)
     assert inputs["csi_mask"].tolist() == [[1], [0], [1]]
     for row, seed in ((0, 1), (2, 2)):
         csi = channel(seed)[None]
@@ -58,6 +57,16 @@ def test_channels_are_normalised_where_they_are_present() -> None:
         assert np.array_equal(inputs["gain"][row], gain(csi)[0])
     for name in ("csi", "aoa", "distance", "gain"):
         assert not inputs[name][1].any()
+
+
+def test_channels_of_all_frames_or_of_none() -> None:
+    every, none = csi_inputs(FRAMES[::2], [CITY, CITY]), csi_inputs(FRAMES[1:2], [INDOOR])
+    some = csi_inputs(FRAMES, SITES)
+    for name, values in every.items():
+        assert values.dtype == none[name].dtype == np.float32
+        assert np.array_equal(values, some[name][::2])
+        assert np.array_equal(none[name], some[name][1:2])
+    assert not any(values.any() for values in none.values())
 
 
 def test_digest_tells_contents_apart_and_nothing_else() -> None:

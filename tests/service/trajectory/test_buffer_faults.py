@@ -41,39 +41,6 @@ async def test_a_batch_is_one_round_trip(buffer: TrajectoryBuffer, proxy: Proxy)
     assert proxy.round_trips == 1
 
 
-async def test_batches_of_one_turn_of_the_loop_share_a_round_trip(buffer: TrajectoryBuffer, proxy: Proxy) -> None:
-    answers = await asyncio.gather(
-        *(buffer.append_and_read([key(f"new-{i}"), key("shared")], [vertex(i), vertex(i)]) for i in range(20))
-    )
-    assert [steps(own) for own, _ in answers] == [[i] for i in range(20)]
-    assert [steps(shared)[-1] for _, shared in answers] == list(range(20))
-    assert proxy.round_trips == 1
-
-
-async def test_a_cancelled_batch_leaves_those_that_travel_with_it_alone(buffer: TrajectoryBuffer) -> None:
-    calls = [asyncio.create_task(buffer.append_and_read([key(f"new-{i}")], [vertex(i)])) for i in range(3)]
-    await asyncio.sleep(0)
-    calls[1].cancel()
-    first, cancelled, last = await asyncio.gather(*calls, return_exceptions=True)
-    assert isinstance(cancelled, asyncio.CancelledError)
-    assert isinstance(first, list)
-    assert isinstance(last, list)
-    assert steps(first[0]) == [0]
-    assert steps(last[0]) == [2]
-
-
-async def test_a_refused_round_trip_fails_every_batch_in_it_and_none_after(
-    buffer: TrajectoryBuffer, client: Redis
-) -> None:
-    await client.lpush(key("list").redis_key(), "not a trajectory")
-    calls = [buffer.append_and_read([key(ue)], [vertex(1)]) for ue in ("list", "b")]
-    failures = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(failure) for failure in failures] == [BufferUnavailable] * 2
-    assert failures[0] is not failures[1]
-    (answer,) = await buffer.append_and_read([key("b")], [vertex(1)])
-    assert steps(answer) == [1]
-
-
 async def test_a_batch_that_does_not_fit_fails_before_it_travels(buffer: TrajectoryBuffer, proxy: Proxy) -> None:
     with pytest.raises(ValueError, match="expected 2, one a key, got 1"):
         await buffer.append_and_read([key("a"), key("b")], [vertex(1)])
