@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,14 +16,16 @@ from service.contract.manifest import Manifest
 from service.engine.fake import FakeEngine
 from service.engine.fake_radio import FakeRadioEngine
 from service.engine.protocol import Engine, Inputs, Outputs
-from service.errors import ArtifactError, EngineFailure, NotReady, UnknownSite, UnknownTask
+from service.errors import ArtifactError, EngineFailure, NotReady, TimestampConflict, UnknownSite, UnknownTask
 from service.metrics import Metrics
+from service.normalizers.text import text_tokens
 from service.pipeline import Answer, Batch, Pipeline, SiteFrame, SiteScene
+from service.pipeline.outcomes import Outcome
 from service.settings import Settings
 from service.telemetry.stages import Stages
 from service.trajectory.buffer import TrajectoryBuffer
 from service.trajectory.connection import RedisConnection
-from tests.service.api.requests import NOW_S, channel, detections
+from tests.service.api.requests import NOW_S, channel, detections, jpeg
 from tests.service.contract.examples import CITY, STREET, manifest, radio_manifest
 from tests.service.trajectory.connections import connected
 
@@ -130,6 +134,86 @@ async def test_batches_of_any_size_are_answered(buffer: TrajectoryBuffer) -> Non
         frames = tuple(frame(f"{size}-{i}", i) for i in range(size))
         outcomes = await pipeline.sense(Batch((), frames), deadline_s())
         assert [o.ue for o in outcomes if isinstance(o, Answer)] == [f"{size}-{i}" for i in range(size)]
+    await pipeline.close()
+
+
+class Crowded(Recorder):
+    """Holds its first run until it is opened, so that what comes meanwhile runs together; fails on a word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = threading.Event()
+        self.reached = threading.Event()
+        self.fused: list[int] = []
+
+    def encode(self, inputs: Inputs) -> Outputs:
+        self.reached.set()
+        assert self.open.wait(20.0)
+        return super().encode(inputs)
+
+    def fuse(self, inputs: Inputs) -> Outputs:
+        self.fused.append(len(inputs["text"]))
+        if (inputs["text"] == POISON).any():
+            raise EngineFailure("poisoned")
+        return super().fuse(inputs)
+
+
+POISON = text_tokens(["boxing"])[0, 0]
+
+
+async def crowd(pipeline: Pipeline, engine: Crowded, requests: Sequence[Batch]) -> list[list[Outcome]]:
+    """What requests are answered that wait for the encoder together, behind another one."""
+    first = asyncio.create_task(pipeline.sense(Batch((), (frame("first"),)), deadline_s()))
+    assert await asyncio.to_thread(engine.reached.wait, 20.0)
+    rest = [asyncio.create_task(pipeline.sense(request, deadline_s())) for request in requests]
+    rows = sum(len(request.frames) for request in requests)
+    while pipeline.models[0].runners["encode"].queued_rows < rows:
+        await asyncio.sleep(0.001)
+    engine.open.set()
+    await first
+    return await asyncio.gather(*rest)
+
+
+async def test_requests_that_are_answered_together_are_answered_as_if_alone(buffer: TrajectoryBuffer) -> None:
+    scenes = (SiteScene("city", SceneCapture(radar=detections(1))), SiteScene("city", SceneCapture(camera=jpeg())))
+    requests = [
+        Batch(scenes, (frame(f"{n}-a", n, scene=n % 2), frame(f"{n}-b", n + 50, text="where?"), frame("shared", n)))
+        for n in range(6)
+    ]
+    engine = Crowded()
+    pipeline = pipeline_of(engine, buffer)
+    await pipeline.warm_up()
+    together = await crowd(pipeline, engine, requests)
+    assert sum(engine.fused) == 1 + 6 * 2 + 1  # of those with the same UE and time, the first
+    assert len(engine.fused) <= 2
+    alone = [await pipeline.sense(renamed(request), deadline_s()) for request in requests]
+    for many, few in zip(together, alone, strict=True):
+        assert isinstance(few[0], Answer)
+        assert many[0] == replace(few[0], ue=few[0].ue.removesuffix("'"))
+        assert isinstance(few[1], UnknownTask)  # as it says, with its place in its own request
+        assert str(many[1]) == str(few[1])
+        assert few[1].field == "frames[1].text"
+    kinds = [type(shared) for _, _, shared in together]
+    assert sorted(kinds, key=str) == sorted([Answer, *[TimestampConflict] * 5], key=str)
+    conflicts = [shared for _, _, shared in together if isinstance(shared, TimestampConflict)]
+    assert {conflict.field for conflict in conflicts} == {"frames[2].timestamp_s"}
+    await pipeline.close()
+
+
+def renamed(request: Batch) -> Batch:
+    """The same by other UEs."""
+    frames = [e for e in request.frames if isinstance(e, SiteFrame)]
+    return replace(request, frames=tuple(replace(e, frame=replace(e.frame, ue=f"{e.frame.ue}'")) for e in frames))
+
+
+async def test_a_request_that_breaks_the_model_fails_alone(buffer: TrajectoryBuffer) -> None:
+    engine = Crowded()
+    pipeline = pipeline_of(engine, buffer)
+    await pipeline.warm_up()
+    requests = [Batch((), (frame(f"ue-{n}", n, text="boxing" if n == 2 else None),)) for n in range(4)]
+    outcomes = [outcome for (outcome,) in await crowd(pipeline, engine, requests)]
+    assert [type(outcome) for outcome in outcomes] == [Answer, Answer, EngineFailure, Answer]
+    assert [o.explanation.trajectory_length for o in outcomes if isinstance(o, Answer)] == [1, 1, 1]
     await pipeline.close()
 
 
