@@ -44,15 +44,16 @@ def frame_outcomes(
         fused: outputs of the `fuse` graph.
         degraded: what had to be done without.
     """
-    calibrations = [_calibrations(model, trajectory) for trajectory in trajectories]
-    newest = [each[-1] for each in calibrations]
+    newest = [model.manifest.calibration_at(float(trajectory.carriers_hz[-1])) for trajectory in trajectories]
     finite = finite_rows(fused)
-    fused = {name: np.where(np.isfinite(tensor), tensor, 0) for name, tensor in fused.items()}
+    if not finite.all():
+        fused = {name: np.where(np.isfinite(tensor), tensor, 0) for name, tensor in fused.items()}
     asked, texts = [entry.tasks for entry in frames.values()], [entry.frame.text for entry in frames.values()]
     tasks = chosen_tasks(fused.get("task_logits"), asked, texts, sites)
     found = estimates(fused, sites, newest)
     reasons = explanations(weights, fused, trajectories, sites, newest)
     wanted = [row for row, entry in enumerate(frames.values()) if entry.path]
+    calibrations = {row: _calibrations(model, trajectories[row]) for row in wanted}
     whole = dict(zip(wanted, paths(fused, wanted, trajectories, sites, calibrations, tasks), strict=True))
     outcomes: dict[Place, Outcome] = {}
     for row, (place, entry) in enumerate(frames.items()):
@@ -91,7 +92,7 @@ def trajectory_answer(model: Model, site: Site, trajectory: Trajectory, fused: O
         for timestamp_s, estimate in zip(trajectory.timestamps_s.tolist(), found, strict=True)
     ]
     newest = {name: tensor[-1:] for name, tensor in fused.items()}
-    (whole,) = paths(newest, [0], [trajectory], [site], [calibrations], [tasks])
+    (whole,) = paths(newest, [0], [trajectory], [site], {0: calibrations}, [tasks])
     return TrajectoryAnswer(vertices, whole)
 
 

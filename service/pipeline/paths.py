@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +20,7 @@ def paths(
     rows: Sequence[int],
     trajectories: Sequence[Trajectory],
     sites: Sequence[Site],
-    calibrations: Sequence[Sequence[Calibration]],
+    calibrations: Mapping[int, Sequence[Calibration]],
     tasks: Sequence[frozenset[str]],
 ) -> list[Path | None]:
     """The whole of some trajectories.
@@ -30,7 +30,7 @@ def paths(
         rows: those to answer.
         trajectories: the B, as they were fused.
         sites: the site of each.
-        calibrations: those of its vertices, oldest first.
+        calibrations: those of the vertices of each of `rows`, oldest first.
         tasks: what each is to be answered for.
 
     Returns:

@@ -42,7 +42,7 @@ def calibration(path: float, centroid: float = 2.0) -> Calibration:
 
 def whole(raw: Outputs, rows: list[int], lengths: list[int], tasks: frozenset[str] = BOTH) -> list[Path | None]:
     sites = [[CITY, EASTWARD][row % 2] for row in range(len(lengths))]
-    known = [[calibration(1.0 + row + step) for step in range(length)] for row, length in enumerate(lengths)]
+    known = {row: [calibration(1.0 + row + step) for step in range(lengths[row])] for row in rows}
     return paths(raw, rows, [trajectory(n) for n in lengths], sites, known, [tasks] * len(lengths))
 
 
@@ -74,7 +74,7 @@ def test_vertices_are_where_the_model_says_in_the_frame_of_the_answer() -> None:
 def test_covariance_and_region_tell_the_same_story() -> None:
     raw = outputs([2])
     raw["path_scale_tril"][:] = raw["centroid_scale_tril"][:] = [3.0, 0.0, 3.0]
-    known = [[calibration(4.0, 9.0), calibration(1.0, 16.0)]]
+    known = {0: [calibration(4.0, 9.0), calibration(1.0, 16.0)]}
     (found,) = paths(raw, [0], [trajectory(2)], [EASTWARD], known, [BOTH])
     assert found is not None
     answered = [*(vertex.position for vertex in found.vertices), found.centroid]
