@@ -14,7 +14,7 @@ COLS = CSI_ANTENNAS // ROWS
 AZIMUTH_BINS = 32
 DYNAMIC_RANGE_DB = 40.0  # weaker bins than this below the frame's strongest are 0
 
-_BLOCK = 8  # frames at a time: their intermediate arrays stay in the cache
+_BLOCK = 16  # frames at a time: their intermediate arrays stay in the cache
 _BEAM_BINS = AZIMUTH_BINS * CSI_SUBCARRIERS
 _LEVEL_PER_NEPER = np.float32(10.0 / math.log(10.0) / DYNAMIC_RANGE_DB)
 _FLOOR = np.float32(10.0 ** (-DYNAMIC_RANGE_DB / 10.0))

@@ -99,7 +99,7 @@ class Completion:
         answered = frame_outcomes(self._model, frames, sites, trajectories, weights, fused, degraded)
         for (number, index), outcome in answered.items():
             requests[number].outcomes[index] = outcome
-        self._record("decode", started_s, len(requests))
+        self._stages.record("decode", started_s, time.monotonic(), len(requests))
         observe_answers(self._metrics, [outcome for outcome in answered.values() if isinstance(outcome, Answer)])
 
     async def _remember(
@@ -121,12 +121,7 @@ class Completion:
             ]
             return alone, ("trajectory",)
         finally:
-            self._record("buffer", started_s, batch.requests)
-
-    def _record(self, stage: str, started_s: float, requests: int) -> None:
-        ended_s = time.monotonic()
-        for _ in range(requests):  # a stage counts once a request
-            self._stages.record(stage, started_s, ended_s)
+            self._stages.record("buffer", started_s, time.monotonic(), batch.requests)
 
 
 class _Batch:

@@ -62,9 +62,8 @@ class Model:
 
     async def _submit(self, graph: str, inputs: Inputs, deadline_s: float, requests: int = 1) -> Outputs:
         def observe(queued_s: float, started_s: float, ended_s: float) -> None:
-            for _ in range(requests):
-                self._stages.record(f"queue_{graph}", queued_s, started_s)
-                self._stages.record(graph, started_s, ended_s)
+            self._stages.record(f"queue_{graph}", queued_s, started_s, requests)
+            self._stages.record(graph, started_s, ended_s, requests)
 
         return await self.runners[graph].submit(inputs, deadline_s, observe)
 

@@ -28,9 +28,9 @@ class Stages:
         """A context that is timed, whether it ends well or not."""
         return Stage(self._durations[name], None if self._tracer is None else self._tracer.stage(name))
 
-    def record(self, name: str, started_s: float, ended_s: float) -> None:
-        """A stage that is over, between two times of `time.monotonic()`."""
-        self._durations[name].observe(ended_s - started_s)
+    def record(self, name: str, started_s: float, ended_s: float, requests: int = 1) -> None:
+        """A stage of so many requests that is over, between two times of `time.monotonic()`."""
+        self._durations[name].observe_many([ended_s - started_s] * requests)
         if self._tracer is not None:
             self._tracer.record(name, started_s, ended_s)
 
