@@ -18,7 +18,12 @@ class Together(Generic[Part]):
     """
 
     def __init__(self, work: Callable[[list[Part]], Awaitable[None]], at_once: int | None = None) -> None:
-        """Do `work` for the parts that came together, at most `at_once` times at a time."""
+        """Do `work` for the parts that came together.
+
+        Args:
+            work: does some parts.
+            at_once: how often at a time at most; what came together is shared out, so that none of these is idle.
+        """
         self._work = work
         self._at_once = at_once
         self._waiting: list[tuple[Part, asyncio.Future[None]]] = []
@@ -40,12 +45,13 @@ class Together(Generic[Part]):
 
     def _begin(self) -> None:
         self._called = False
-        if self._at_once is not None and len(self._running) >= self._at_once:
+        free = 1 if self._at_once is None else self._at_once - len(self._running)
+        if not free:
             return  # one that ends takes along what waits
         parts = [(part, done) for part, done in self._waiting if not done.done()]
         self._waiting = []
-        if parts:
-            task = asyncio.get_running_loop().create_task(self._run(parts))
+        for share in range(min(free, len(parts))):
+            task = asyncio.get_running_loop().create_task(self._run(parts[share::free]))
             self._running.add(task)
             task.add_done_callback(self._ended)
 

@@ -41,7 +41,14 @@ async def test_what_comes_while_all_is_busy_waits_and_goes_together() -> None:
     assert work.done == [["a"], ["b"]]
     work.open.set()
     await asyncio.gather(*calls)
-    assert work.done == [["a"], ["b"], ["c", "d"]]
+    assert work.done == [["a"], ["b"], ["c", "d"]]  # by the first that is free again
+
+
+async def test_what_comes_together_is_shared_out_to_all_that_are_free() -> None:
+    work = Work()
+    together = Together(work, at_once=2)
+    await asyncio.gather(*(together.do(part) for part in "abcde"))
+    assert work.done == [["a", "c", "e"], ["b", "d"]]
 
 
 async def test_what_is_cancelled_before_it_begins_is_not_done() -> None:
