@@ -130,9 +130,8 @@ async def _infer(
         watched = runner.queued_rows > WATCHED_RUNS * runner.max_rows
         try:
             outputs = await (while_connected(receive, work) if watched else work)
-        except EngineFailure as error:  # by now alone, on tensors that fit: most likely it is their numbers
-            detail = f"inputs: expected numbers that {runner.name} can run on, got: {error}"
-            raise HttpProblem(400, "Inference failed", detail) from error
+        except EngineFailure as error:
+            raise failed_run(runner.name, error) from error
     answer, json_bytes = write_response(request, outputs, runner.name, runner.version)
     content = b"".join(answer)
     head = [
@@ -142,6 +141,12 @@ async def _infer(
     if json_bytes is not None:
         head.append((HEADER_LENGTH.lower().encode(), str(json_bytes).encode()))
     return {"type": "http.response.start", "status": 200, "headers": head}, content
+
+
+def failed_run(model: str, error: EngineFailure) -> HttpProblem:
+    """What to answer where a model failed on a call that ran alone: most likely it is the numbers."""
+    detail = f"inputs: expected numbers that {model} can run on, got: {error}"
+    return HttpProblem(400, "Inference failed", detail)
 
 
 def _decompressed(body: bytes | bytearray, encoding: str, limit: int) -> bytes:

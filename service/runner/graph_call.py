@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from service.batching.batcher import Batcher
 from service.batching.entry import Entry
@@ -14,6 +15,13 @@ from service.runner.statistics import GraphStatistics
 
 Done = Callable[[Outputs | CellsenseError], None]
 Piece = Entry[Inputs, Outputs]
+
+
+class Call(Protocol):
+    """A call that is waited for."""
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
 
 
 class GraphCall:

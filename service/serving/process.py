@@ -20,6 +20,7 @@ from service.telemetry.logs import configure_logs
 from service.telemetry.tracing import make_tracer
 
 FAILED = 1  # exit status
+UVICORNS_PROTOCOL, OUR_PROTOCOL = "httptools", "service.serving.express:ExpressProtocol"
 WORKER_START_S = 60  # what does not answer its parent for longer is replaced; on a busy machine it takes long to start
 
 
@@ -66,6 +67,7 @@ def server_config(settings: Settings, app: FastAPI | Callable[[], FastAPI], work
     """How the application, or with several workers what builds it in each, is served."""
     return uvicorn.Config(
         app,
+        http=UVICORNS_PROTOCOL if settings.traces != "off" else OUR_PROTOCOL,  # spans begin in the application
         factory=workers > 1,
         workers=workers,
         host=settings.host,
