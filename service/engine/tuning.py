@@ -21,6 +21,8 @@ WINDOWS, WINDOW_S = 3, 0.025  # of one measurement: the best of them, for whatev
 DISPATCH_S = 0.0001  # what a run costs outside of the engine: tensors put together, a thread woken, answers handed out
 LONGEST_RUN_S = 0.25  # a run that takes longer ends the search: who waits for one more frame waits for such a run
 ENOUGH = 0.97  # of the best rate: fewer rows for the rest, as who comes next waits less
+GAIN = 1.03  # of twice the rows over the best rate so far; two times without it end the search, for more rows take
+# longest to try, and what they are tried with stays in memory
 
 
 def splits(cores: int) -> list[tuple[int, int]]:
@@ -49,11 +51,14 @@ def tune(
         o for o, rows_a_second in zip(opened, answered, strict=True) if rows_a_second >= clearly
     )
     rates: dict[int, float] = {}
+    best_rate, without_gain = 0.0, 0
     for rows in ROWS:
         rates[rows] = rate(graph, rows)
-        if sessions * rows / rates[rows] > LONGEST_RUN_S:
+        without_gain = 0 if rates[rows] >= GAIN * best_rate else without_gain + 1
+        best_rate = max(best_rate, rates[rows])
+        if without_gain == 2 or sessions * rows / rates[rows] > LONGEST_RUN_S:
             break
-    enough = ENOUGH * max(rates.values())
+    enough = ENOUGH * best_rate
     best = next(rows for rows, rows_a_second in rates.items() if rows_a_second >= enough)
     return graph, Plan(sessions, threads, best, rates)
 
