@@ -1,0 +1,177 @@
+"""The processor that graphs run on: how ONNX Runtime is told to use it, and how it is made sure that it does."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import onnxruntime as ort
+
+from service.contract.tensors import TensorSpec
+from service.errors import ArtifactError
+
+Provider = Literal["cpu", "cuda", "tensorrt"]
+PROVIDERS: dict[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+SHAPE_OPERATORS = frozenset(
+    (
+        *("Shape", "Size", "Range", "Constant", "ConstantOfShape", "Identity", "Cast", "Where", "Equal"),
+        *("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Min", "Max", "ReduceProd"),
+        *("Concat", "Expand", "Flatten", "Gather", "Reshape", "Slice", "Squeeze", "Unsqueeze"),
+    )
+)
+"""What sizes are computed with: ONNX Runtime does that on the CPU, beside the device, and rightly so."""
+
+Options = list[tuple[str, dict[str, str]]]
+"""Execution providers, most preferred first, each with its options."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A processor and how it is used. All engines of a process that run on the same one share this object.
+
+    Attributes:
+        provider: where to run.
+        memory_bytes: most bytes of device memory for the intermediate results of one graph; None for no limit.
+        cuda_graphs: whether the kernels of a bucket are recorded once and replayed, on CUDA.
+        tf32: whether products may be rounded to the 10 bits that TF32 keeps.
+        tensorrt_fp16: whether TensorRT may compute in half precision.
+        tensorrt_cache: folder for the engines that TensorRT builds; None builds them at every start.
+        thread: all runs of a GPU are in it. ONNX Runtime keeps what CUDA graphs it recorded by thread, and nothing else
+            may allocate on the device while one is recorded.
+    """
+
+    provider: Provider = "cpu"
+    memory_bytes: int | None = None
+    cuda_graphs: bool = True
+    tf32: bool = False
+    tensorrt_fp16: bool = False
+    tensorrt_cache: Path | None = None
+    thread: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, "device"), repr=False, compare=False
+    )
+
+    @property
+    def replays(self) -> bool:
+        """Whether runs are replays of CUDA graphs."""
+        return self.provider == "cuda" and self.cuda_graphs
+
+    def options(self, title: str, content: bytes, inputs: Sequence[TensorSpec], buckets: Sequence[int]) -> Options:
+        """What to open a session with.
+
+        Args:
+            title: of the graph.
+            content: the graph, as in its file.
+            inputs: of the graph.
+            buckets: row counts that it will be run on, ascending.
+        """
+        if self.provider == "cpu":
+            return [(PROVIDERS["cpu"], {})]
+        cuda = (PROVIDERS["cuda"], self._cuda())
+        if self.provider == "cuda":
+            return [cuda]
+        name = f"{re.sub(r'[^A-Za-z0-9]+', '-', title)}-{hashlib.sha256(content).hexdigest()[:16]}"
+        return [(PROVIDERS["tensorrt"], self._tensorrt(name, inputs, buckets)), cuda]
+
+    def _cuda(self) -> dict[str, str]:
+        limit = {} if self.memory_bytes is None else {"gpu_mem_limit": str(self.memory_bytes)}
+        return {
+            "arena_extend_strategy": "kSameAsRequested",  # by default it doubles: half of it may never be used
+            "cudnn_conv_algo_search": "EXHAUSTIVE",  # every bucket is searched once, before ready
+            "use_tf32": _flag(self.tf32),
+            "enable_cuda_graph": _flag(self.replays),
+            **limit,
+        }
+
+    def _tensorrt(self, name: str, inputs: Sequence[TensorSpec], buckets: Sequence[int]) -> dict[str, str]:
+        options = {"trt_fp16_enable": _flag(self.tensorrt_fp16)}
+        if self.memory_bytes is not None:
+            options["trt_max_workspace_size"] = str(self.memory_bytes)
+        if self.tensorrt_cache is not None:
+            folder = str(self.tensorrt_cache)
+            options |= {
+                "trt_engine_cache_enable": "1",
+                "trt_engine_cache_path": folder,
+                "trt_engine_cache_prefix": name,  # never that of other weights
+                "trt_timing_cache_enable": "1",
+                "trt_timing_cache_path": folder,
+            }
+        if buckets:  # one engine for all of them, not one more for every size that is larger than the last
+            middle = buckets[len(buckets) // 2]
+            for which, rows in (("min", buckets[0]), ("opt", middle), ("max", buckets[-1])):
+                options[f"trt_profile_{which}_shapes"] = ",".join(_profile(spec, rows) for spec in inputs)
+        return options
+
+
+class GraphPart(Protocol):
+    """Nodes of a graph and the provider that has them, as ONNX Runtime tells it."""
+
+    ep_name: str
+
+    def get_nodes(self) -> Sequence[GraphNode]:
+        """The nodes."""
+
+
+class GraphNode(Protocol):
+    """A node of a graph."""
+
+    op_type: str
+
+
+def require_provider(provider: Provider) -> None:
+    """Raise `ArtifactError` where this ONNX Runtime does not have the provider."""
+    available = ort.get_available_providers()
+    if PROVIDERS[provider] not in available:
+        raise ArtifactError(
+            f"provider: expected {PROVIDERS[provider]} as asked for, but this ONNX Runtime has only "
+            f"{', '.join(available)}: install the package that has it (onnxruntime-gpu in place of onnxruntime), "
+            "or ask for another provider"
+        )
+    if provider != "cpu":
+        ort.preload_dlls()  # finds CUDA libraries that were installed as Python packages
+
+
+def require_use(title: str, provider: Provider, used: Sequence[str], parts: Iterable[GraphPart]) -> None:
+    """Raise `ArtifactError` where a graph, or part of it, went to the CPU instead.
+
+    Args:
+        title: of the graph, for messages.
+        provider: that was asked for.
+        used: providers of the session, most preferred first.
+        parts: what each of them has; nothing where it may be on the CPU.
+    """
+    if not used or used[0] != PROVIDERS[provider]:  # it may go to the CPU with no more than a line in the log
+        raise ArtifactError(
+            f"provider: expected {PROVIDERS[provider]} as asked for, got {', '.join(used)}: check the driver and the "
+            "libraries (CUDA, cuDNN, for tensorrt those of TensorRT too), or ask for the provider cpu"
+        )
+    left = Counter(
+        node.op_type
+        for part in parts
+        if part.ep_name == PROVIDERS["cpu"]
+        for node in part.get_nodes()
+        if node.op_type not in SHAPE_OPERATORS
+    )
+    if left:
+        what = ", ".join(f"{count} × {operator}" for operator, count in sorted(left.items()))
+        raise ArtifactError(
+            f"{title}: expected all that computes on {PROVIDERS[provider]}, but ONNX Runtime has no kernel there for "
+            f"{what}: export the artifact with other operators, or ask for the provider cpu"
+        )
+
+
+def _profile(spec: TensorSpec, rows: int) -> str:
+    return f"{spec.name}:{'x'.join(str(rows if isinstance(dim, str) else dim) for dim in spec.shape)}"
+
+
+def _flag(value: bool) -> str:
+    return "1" if value else "0"
