@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     """Whether provider tensorrt may compute in half precision: faster, what accuracy it costs nobody measured."""
     tensorrt_cache: Path | None = None
     """Folder in which provider tensorrt keeps the engines it builds; without one it builds them at every start."""
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    """Variant of each artifact that is served, a folder <artifact>/<precision>; fp32 where it has no such folder."""
+    precision_loss: float = Field(default=0.02, ge=0)
+    """Most accuracy that a variant may have lost by its manifest: growth of errors, drop of rates; 0.02 is 2 %."""
     sessions: int | None = Field(default=None, ge=1)
     """Runs of one model at the same time. Without this and their threads: what runs fastest, found at start."""
     intra_op_threads: int | None = Field(default=None, ge=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.engine.device import Device
 from service.engine.onnx_engine import OnnxEngine
+from service.engine.variants import find_variant
 from service.settings import Settings
 
 
@@ -28,7 +29,7 @@ def loader(settings: Settings, cores: int) -> Callable[[Path], OnnxEngine]:
 
     def load(folder: Path) -> OnnxEngine:
         return OnnxEngine.load(
-            folder,
+            find_variant(folder, settings.precision, settings.precision_loss),
             device=device,
             intra_op_threads=settings.intra_op_threads,
             sessions=settings.sessions,
