@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.contract.tensors import TensorSpec
-from service.engine.device import Device, require_use
+from service.engine.device import PROVIDERS, Device, require_use
 from service.engine.lanes import ArrayLane, BufferLane, Lane, Specs
 from service.engine.padding import bucket, can_be_padded
 from service.engine.protocol import Inputs, Outputs
@@ -196,7 +196,11 @@ def open_session(
         )
         parts = [] if on_cpu else session.get_provider_graph_assignment_info()
     except Exception as error:  # ONNX Runtime has no base class of its own
-        raise ArtifactError(f"{title}: expected a graph that ONNX Runtime can open, got: {error}") from error
+        where = "" if on_cpu else f" on {PROVIDERS[device.provider]}"
+        hint = ": --cuda-graphs false may help" if device.replays else ""  # they allow no copies to and from the host
+        raise ArtifactError(
+            f"{title}: expected a graph that ONNX Runtime can open{where}, got: {error}{hint}"
+        ) from error
     require_use(title, device.provider, session.get_providers(), parts)
     found = (session.get_inputs(), session.get_outputs())
     for what, wanted, tensors in zip(("inputs", "outputs"), specs, found, strict=True):
