@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     cuda_graphs: bool = True
     """Whether provider cuda records the kernels of every batch size at start and replays them, the faster way."""
     tf32: bool = False
-    """Whether a GPU may round products to TF32: faster, but positions then differ from those that were measured."""
+    """Whether provider cuda may round products to TF32: faster, but positions then differ from those measured."""
     tensorrt_fp16: bool = False
     """Whether provider tensorrt may compute in half precision: faster, what accuracy it costs nobody measured."""
     tensorrt_cache: Path | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,11 +43,11 @@ class Device:
         provider: where to run.
         memory_bytes: most bytes of device memory for the intermediate results of one graph; None for no limit.
         cuda_graphs: whether the kernels of a bucket are recorded once and replayed, on CUDA.
-        tf32: whether products may be rounded to the 10 bits that TF32 keeps.
+        tf32: whether CUDA may round products to the 10 bits that TF32 keeps.
         tensorrt_fp16: whether TensorRT may compute in half precision.
         tensorrt_cache: folder for the engines that TensorRT builds; None builds them at every start.
-        thread: all runs of a GPU are in it. ONNX Runtime keeps what CUDA graphs it recorded by thread, and nothing else
-            may allocate on the device while one is recorded.
+        thread: what is done on a GPU is done in it. ONNX Runtime keeps the CUDA graphs that it recorded by thread, and
+            nothing else may allocate on the device while one is recorded.
     """
 
     provider: Provider = "cpu"
@@ -65,7 +65,14 @@ class Device:
         """Whether runs are replays of CUDA graphs."""
         return self.provider == "cuda" and self.cuda_graphs
 
-    def options(self, title: str, content: bytes, inputs: Sequence[TensorSpec], buckets: Sequence[int]) -> Options:
+    def options(
+        self,
+        title: str,
+        content: bytes,
+        inputs: Sequence[TensorSpec],
+        buckets: Sequence[int],
+        fixed: Mapping[str, int],
+    ) -> Options:
         """What to open a session with.
 
         Args:
@@ -73,6 +80,7 @@ class Device:
             content: the graph, as in its file.
             inputs: of the graph.
             buckets: row counts that it will be run on, ascending.
+            fixed: sizes of dimensions that have one.
         """
         if self.provider == "cpu":
             return [(PROVIDERS["cpu"], {})]
@@ -80,7 +88,7 @@ class Device:
         if self.provider == "cuda":
             return [cuda]
         name = f"{re.sub(r'[^A-Za-z0-9]+', '-', title)}-{hashlib.sha256(content).hexdigest()[:16]}"
-        return [(PROVIDERS["tensorrt"], self._tensorrt(name, inputs, buckets)), cuda]
+        return [(PROVIDERS["tensorrt"], self._tensorrt(name, _profiles(inputs, buckets, fixed))), cuda]
 
     def _cuda(self) -> dict[str, str]:
         limit = {} if self.memory_bytes is None else {"gpu_mem_limit": str(self.memory_bytes)}
@@ -92,8 +100,8 @@ class Device:
             **limit,
         }
 
-    def _tensorrt(self, name: str, inputs: Sequence[TensorSpec], buckets: Sequence[int]) -> dict[str, str]:
-        options = {"trt_fp16_enable": _flag(self.tensorrt_fp16)}
+    def _tensorrt(self, name: str, profiles: Mapping[str, str]) -> dict[str, str]:
+        options = {"trt_fp16_enable": _flag(self.tensorrt_fp16), **profiles}
         if self.memory_bytes is not None:
             options["trt_max_workspace_size"] = str(self.memory_bytes)
         if self.tensorrt_cache is not None:
@@ -105,10 +113,6 @@ class Device:
                 "trt_timing_cache_enable": "1",
                 "trt_timing_cache_path": folder,
             }
-        if buckets:  # one engine for all of them, not one more for every size that is larger than the last
-            middle = buckets[len(buckets) // 2]
-            for which, rows in (("min", buckets[0]), ("opt", middle), ("max", buckets[-1])):
-                options[f"trt_profile_{which}_shapes"] = ",".join(_profile(spec, rows) for spec in inputs)
         return options
 
 
@@ -169,8 +173,18 @@ def require_use(title: str, provider: Provider, used: Sequence[str], parts: Iter
         )
 
 
-def _profile(spec: TensorSpec, rows: int) -> str:
-    return f"{spec.name}:{'x'.join(str(rows if isinstance(dim, str) else dim) for dim in spec.shape)}"
+def _profiles(inputs: Sequence[TensorSpec], buckets: Sequence[int], fixed: Mapping[str, int]) -> dict[str, str]:
+    """Shapes for one engine of TensorRT's for all buckets: without them a larger size than before takes a new one."""
+    profiles = {}
+    for which, rows in zip(("min", "opt", "max"), _least_middle_most(buckets), strict=False):
+        shapes = {spec.name: [fixed.get(d, rows) if isinstance(d, str) else d for d in spec.shape] for spec in inputs}
+        each = [f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items()]
+        profiles[f"trt_profile_{which}_shapes"] = ",".join(each)
+    return profiles
+
+
+def _least_middle_most(buckets: Sequence[int]) -> Sequence[int]:
+    return (buckets[0], buckets[len(buckets) // 2], buckets[-1]) if buckets else ()
 
 
 def _flag(value: bool) -> str:

@@ -90,8 +90,8 @@ class BufferLane:
 
         Args:
             session: runs the graph.
-            specs: its inputs and outputs; all of them have rows.
-            buckets: row counts that get buffers.
+            specs: its inputs and outputs; where there are buckets, all of them have rows.
+            buckets: row counts that get buffers; where there are none, nothing is bound.
             thread: in which the session is run, and nothing else uses its device.
             memory: where buffers are, `"cuda"` or `"cpu"`.
             fixed: sizes of dimensions that have one.
@@ -104,16 +104,16 @@ class BufferLane:
         self._buffers: dict[tuple[str, int], ort.OrtValue] = {}
         self._bound: dict[tuple[int, ...], _Bound] = {}
         self._names = [spec.name for spec in specs[1]]
-        free = {str(spec.shape[0]) for spec in specs[0]}
-        largest = dict.fromkeys(free, max(buckets)) | self._fixed
         self._stagings: SimpleQueue[Staging] = SimpleQueue()
-        for _ in range(ahead):
-            self._stagings.put(Staging(specs[0], largest, pin=memory == "cuda"))
+        if buckets:
+            largest = {str(spec.shape[0]): max(buckets) for spec in specs[0]} | self._fixed
+            for _ in range(ahead):
+                self._stagings.put(Staging(specs[0], largest, pin=memory == "cuda"))
 
     def run(self, inputs: Inputs, sizes: Mapping[str, int]) -> Sequence[NDArray[Any]]:
         """See `Lane`."""
         rows = {dim: size for dim, size in sizes.items() if dim not in self._fixed}
-        if not self._buckets.issuperset(rows.values()):
+        if not self._buckets or not self._buckets.issuperset(rows.values()):
             return self._thread.submit(self._run_unbound, inputs, sizes).result()
         staging = self._stagings.get()
         try:

@@ -160,26 +160,34 @@ def open_graph(
     fixed = fixed_sizes(specs, steps)
     if not can_be_padded(*specs, frozenset(fixed)):
         buckets = ()
-    lanes: list[Lane]
-    if device.provider != "cpu" and buckets:
-        session = open_session(title, content, specs, device, threads, buckets)
-        lanes = [
-            BufferLane(
-                session, specs, buckets, device.thread, "cuda",
-                fixed=fixed, replays=device.replays, ahead=sessions,
-            )
-        ] * sessions  # fmt: skip
+
+    def open_lane() -> Lane:
+        session = open_session(title, content, specs, device, threads, buckets, fixed)
+        if device.provider == "cpu":
+            return ArrayLane(session, specs)
+        return BufferLane(
+            session, specs, buckets, device.thread, "cuda", fixed=fixed, replays=device.replays, ahead=sessions
+        )
+
+    if device.provider != "cpu":
+        lanes = [device.thread.submit(open_lane).result()] * sessions
     elif threads == 1:
         # A session of one thread runs in the thread that calls it: any number of them at once, and the weights are
         # there once. One of several threads has a pool of its own, that calls at the same time would have to share.
-        lanes = [ArrayLane(open_session(title, content, specs, device, threads), specs)] * sessions
+        lanes = [open_lane()] * sessions
     else:
-        lanes = [ArrayLane(open_session(title, content, specs, device, threads), specs) for _ in range(sessions)]
+        lanes = [open_lane() for _ in range(sessions)]
     return OnnxGraph(title, specs, lanes, buckets, steps)
 
 
 def open_session(
-    title: str, content: bytes, specs: Specs, device: Device, threads: int, buckets: Sequence[int] = ()
+    title: str,
+    content: bytes,
+    specs: Specs,
+    device: Device,
+    threads: int,
+    buckets: Sequence[int],
+    fixed: Mapping[str, int],
 ) -> ort.InferenceSession:
     """Open a graph on a device. Raises `ArtifactError` where it does not open there or is not what `specs` say."""
     options = ort.SessionOptions()
@@ -191,9 +199,8 @@ def open_session(
     if not on_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
-        session = ort.InferenceSession(
-            content, options, providers=device.options(title, content, specs[0], buckets), enable_fallback=0
-        )
+        providers = device.options(title, content, specs[0], buckets, fixed)
+        session = ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
         parts = [] if on_cpu else session.get_provider_graph_assignment_info()
     except Exception as error:  # ONNX Runtime has no base class of its own
         where = "" if on_cpu else f" on {PROVIDERS[device.provider]}"

@@ -11,7 +11,7 @@ from service.engine.device import PROVIDERS, Device, require_provider, require_u
 from service.errors import ArtifactError
 from tests.service.engine.artifacts import write_artifact
 
-ROWS = (TensorSpec("csi", "float32", ("B", 6, 32), "", ""), TensorSpec("site", "int64", ("B",), "", ""))
+ROWS = (TensorSpec("steps", "float32", ("B", "T", 32), "", ""), TensorSpec("site", "int64", ("B",), "", ""))
 
 
 @dataclass
@@ -29,11 +29,11 @@ class Part:
 
 
 def test_the_cpu_needs_no_options() -> None:
-    assert Device().options("a: b", b"", ROWS, ()) == [("CPUExecutionProvider", {})]
+    assert Device().options("a: b", b"", ROWS, (), {}) == [("CPUExecutionProvider", {})]
 
 
 def test_cuda_is_asked_for_alone_with_what_it_may_use() -> None:
-    assert Device("cuda").options("a: b", b"", ROWS, (1, 8)) == [
+    assert Device("cuda").options("a: b", b"", ROWS, (1, 8), {}) == [
         (
             "CUDAExecutionProvider",
             {
@@ -44,25 +44,25 @@ def test_cuda_is_asked_for_alone_with_what_it_may_use() -> None:
             },
         )
     ]
-    ((_, options),) = Device("cuda", memory_bytes=1 << 30, cuda_graphs=False, tf32=True).options("a", b"", ROWS, ())
+    ((_, options),) = Device("cuda", memory_bytes=1 << 30, cuda_graphs=False, tf32=True).options("a", b"", ROWS, (), {})
     assert (options["gpu_mem_limit"], options["enable_cuda_graph"], options["use_tf32"]) == ("1073741824", "0", "1")
 
 
 def test_tensorrt_builds_one_engine_for_all_buckets_and_leaves_the_rest_to_cuda() -> None:
-    (first, tensorrt), (second, cuda) = Device("tensorrt").options("a: b", b"", ROWS, (1, 4, 32))
+    (first, tensorrt), (second, cuda) = Device("tensorrt").options("a: b", b"", ROWS, (1, 4, 32), {"T": 8})
     assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
     assert cuda["enable_cuda_graph"] == "0"
     assert tensorrt == {
         "trt_fp16_enable": "0",
-        "trt_profile_min_shapes": "csi:1x6x32,site:1",
-        "trt_profile_opt_shapes": "csi:4x6x32,site:4",
-        "trt_profile_max_shapes": "csi:32x6x32,site:32",
+        "trt_profile_min_shapes": "steps:1x8x32,site:1",
+        "trt_profile_opt_shapes": "steps:4x8x32,site:4",
+        "trt_profile_max_shapes": "steps:32x8x32,site:32",
     }
 
 
 def test_tensorrt_keeps_engines_by_the_weights_that_they_are_of(tmp_path: Path) -> None:
     device = Device("tensorrt", tensorrt_fp16=True, tensorrt_cache=tmp_path, memory_bytes=5)
-    one, other = (device.options("city: encode", weights, ROWS, ())[0][1] for weights in (b"one", b"other"))
+    one, other = (device.options("city: encode", weights, ROWS, (), {})[0][1] for weights in (b"one", b"other"))
     assert one["trt_engine_cache_prefix"].startswith("city-encode-")
     assert one["trt_engine_cache_prefix"] != other["trt_engine_cache_prefix"]
     assert (one["trt_engine_cache_enable"], one["trt_engine_cache_path"]) == ("1", str(tmp_path))

@@ -23,7 +23,6 @@ from tests.service.engine.artifacts import VOCABULARY, manifest, write_artifact
 from tests.service.engine.inputs import encode_inputs, fuse_inputs
 
 BUCKETS = (1, 2, 4, 8)
-INPUTS = {"encode": lambda frames: encode_inputs(frames, frames, 2), "fuse": lambda frames: fuse_inputs(frames, frames)}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ class Buffered:
         self.lanes, self.sessions, graphs = {}, {}, {}
         for name, specs in MULTIMODAL.graphs.items():
             content = (folder / f"{name}.onnx").read_bytes()
-            session: Any = open_session(name, content, specs, Device(), 1)
+            session: Any = open_session(name, content, specs, Device(), 1, (), {})
             if replays:
                 session = SpySession(session)
             self.sessions[name] = session
@@ -161,3 +160,17 @@ def test_a_failed_run_is_an_engine_failure_and_the_buffers_live_on(buffered: Buf
     good = fuse_inputs(0, frames=2)
     expected = FakeEngine(manifest()).run("fuse", good)["position"]
     np.testing.assert_allclose(buffered.engine.run("fuse", good)["position"], expected, rtol=1e-5)
+
+
+def test_a_graph_without_buckets_is_neither_bound_nor_recorded(folder: Path) -> None:
+    """A recording of one size, replayed for another, would answer with what the first was asked."""
+    buffered = Buffered(folder, buckets=(), replays=True)
+    buffered.engine.warm_up()
+    fake = FakeEngine(manifest())
+    for frames in (2, 5):
+        inputs = fuse_inputs(frames, frames)
+        found = buffered.engine.run("fuse", inputs)["position"]
+        np.testing.assert_allclose(found, fake.run("fuse", inputs)["position"], rtol=1e-5)
+    assert not buffered.addresses()
+    assert set(buffered.sessions["fuse"].unbound) == {-1}
+    buffered.thread.shutdown()
