@@ -144,32 +144,32 @@ def require_provider(provider: Provider) -> None:
         ort.preload_dlls()  # finds CUDA libraries that were installed as Python packages
 
 
-def require_use(title: str, provider: Provider, used: Sequence[str], parts: Iterable[GraphPart]) -> None:
-    """Raise `ArtifactError` where a graph, or part of it, went to the CPU instead.
+def require_use(title: str, provider: Provider, used: Sequence[str], parts: Iterable[GraphPart] = ()) -> None:
+    """Raise `ArtifactError` where a graph, or a part of it that computes, went elsewhere than asked.
 
     Args:
         title: of the graph, for messages.
         provider: that was asked for.
         used: providers of the session, most preferred first.
-        parts: what each of them has; nothing where it may be on the CPU.
+        parts: what each of them has; of no interest on the CPU.
     """
-    if not used or used[0] != PROVIDERS[provider]:  # it may go to the CPU with no more than a line in the log
+    asked = PROVIDERS[provider]
+    if not used or used[0] != asked:  # it may go to the CPU with no more than a line in the log
         raise ArtifactError(
-            f"provider: expected {PROVIDERS[provider]} as asked for, got {', '.join(used)}: check the driver and the "
+            f"provider: expected {asked} as asked for, got {', '.join(used)}: check the driver and the "
             "libraries (CUDA, cuDNN, for tensorrt those of TensorRT too), or ask for the provider cpu"
         )
-    left = Counter(
-        node.op_type
-        for part in parts
-        if part.ep_name == PROVIDERS["cpu"]
-        for node in part.get_nodes()
-        if node.op_type not in SHAPE_OPERATORS
-    )
-    if left:
-        what = ", ".join(f"{count} × {operator}" for operator, count in sorted(left.items()))
+    if provider == "cpu":
+        return
+    operators: dict[str, Counter[str]] = {}
+    for part in parts:
+        operators.setdefault(part.ep_name, Counter()).update(node.op_type for node in part.get_nodes())
+    left = {name: n for name, n in operators.get(PROVIDERS["cpu"], {}).items() if name not in SHAPE_OPERATORS}
+    if left or asked not in operators:
+        what = ", ".join(f"{count} × {name}" for name, count in sorted(left.items())) or "any of it"
         raise ArtifactError(
-            f"{title}: expected all that computes on {PROVIDERS[provider]}, but ONNX Runtime has no kernel there for "
-            f"{what}: export the artifact with other operators, or ask for the provider cpu"
+            f"{title}: expected all that computes on {asked}, but ONNX Runtime has no kernel there for {what}: "
+            "export the artifact with other operators, or ask for another provider"
         )
 
 

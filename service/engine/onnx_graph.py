@@ -201,7 +201,7 @@ def open_session(
     try:
         providers = device.options(title, content, specs[0], buckets, fixed)
         session = ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
-        parts = [] if on_cpu else session.get_provider_graph_assignment_info()
+        parts = () if on_cpu else session.get_provider_graph_assignment_info()
     except Exception as error:  # ONNX Runtime has no base class of its own
         where = "" if on_cpu else f" on {PROVIDERS[device.provider]}"
         hint = ": --cuda-graphs false may help" if device.replays else ""  # they allow no copies to and from the host

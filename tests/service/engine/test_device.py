@@ -85,10 +85,20 @@ def test_a_session_that_went_elsewhere_is_refused(used: list[str]) -> None:
 
 def test_nodes_that_were_left_to_the_cpu_are_refused_by_name_unless_they_compute_sizes() -> None:
     used = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    sizes = Part("CPUExecutionProvider", ("Shape", "Gather", "Concat"))
-    require_use("a: b", "cuda", used, [Part("CUDAExecutionProvider", ("Conv",)), sizes])
+    most = Part("CUDAExecutionProvider", ("Conv",))
+    require_use("a: b", "cuda", used, [most, Part("CPUExecutionProvider", ("Shape", "Gather", "Concat"))])
     with pytest.raises(ArtifactError, match=r"a: b: expected all that computes on CUDA.* for 2 × Conv, 1 × TopK"):
-        require_use("a: b", "cuda", used, [Part("CPUExecutionProvider", ("Conv", "Shape", "TopK", "Conv"))])
+        require_use("a: b", "cuda", used, [most, Part("CPUExecutionProvider", ("Conv", "Shape", "TopK", "Conv"))])
+
+
+def test_a_provider_that_took_nothing_of_a_graph_is_refused() -> None:
+    used = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    cuda, tensorrt = Part("CUDAExecutionProvider", ("Conv",)), Part("TensorrtExecutionProvider", ("Conv",))
+    require_use("a: b", "tensorrt", used, [cuda, tensorrt])
+    with pytest.raises(
+        ArtifactError, match=r"expected all that computes on TensorrtExecution.* no kernel there for any"
+    ):
+        require_use("a: b", "tensorrt", used, [cuda])
 
 
 def test_onnx_runtime_tells_who_has_which_nodes(tmp_path: Path) -> None:
