@@ -14,7 +14,6 @@ from starlette.responses import Response
 
 from service.api.accounting import count_request
 from service.api.gateway import Gateway
-from service.api.infer import InferRoute
 from service.api.observe import OPERATION, REQUEST_ID, RequestObserver
 from service.api.oip import router as oip_router
 from service.api.problems import HttpProblem, problem_response
@@ -80,8 +79,6 @@ def create_app(
     app.add_middleware(RequestObserver, traffic=gateway.metrics.traffic, tracer=tracer)
     for kind in (CellsenseError, HttpProblem, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_with_problem)
-    if tracer is None:
-        app.middleware_stack = InferRoute(app.build_middleware_stack(), gateway)
     return app
 
 
