@@ -75,12 +75,12 @@ class GraphCall:
             self._done(piece.error)
             return
         self._left -= 1
-        if self._left == 0:
-            self._statistics.answered(
-                self._rows, self.started_at_s - self.queued_at_s, self.ended_at_s - self.queued_at_s
-            )
-            answers = [each.answer for each in self._pieces]
-            self._done(answers[0] if len(answers) == 1 else join(answers))
+        if self._left > 0:
+            return
+        alone = len(self._pieces) == 1  # most often: the rest is spared
+        started_s, ended_s = (piece.started_at_s, piece.ended_at_s) if alone else (self.started_at_s, self.ended_at_s)
+        self._statistics.answered(self._rows, started_s - self.queued_at_s, ended_s - self.queued_at_s)
+        self._done(piece.answer if alone else join([each.answer for each in self._pieces]))
 
     def _end(self) -> None:
         """Let go of the pieces that are left."""
