@@ -1,0 +1,108 @@
+"""Rounds: in each, the two graphs alone and then the gateway, so that what else the machine does hits both."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench import gateway
+from tests.bench.sense import frame_load
+from tests.bench.sense.cases import CASES, Case
+from tests.bench.sense.material import Material
+from tests.bench.sense.raw_graphs import RawBench, RawGraphs
+from tests.bench.sense.template import FORMS, UES, Template, template
+from tests.bench.serving.process_tree import peak_memory
+from tests.bench.serving.raw import RawResult
+
+_FILL_S = 8.0  # before the first load of a round: trajectories fill, the allocator finds its size
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One case in one form in one round; `raw` is what the graphs alone did in it. Memory is of all processes."""
+
+    round: int
+    form: str
+    case: Case
+    raw: RawGraphs
+    frames_per_s: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+    cpu_s_per_1000: float
+    rss_mib: float
+    pss_mib: float
+
+
+@dataclass
+class Results:
+    """All that was seen of an artifact."""
+
+    artifact: str
+    contract: str
+    raw_tried: dict[str, list[RawResult]] = field(default_factory=dict)  # by graph
+    measurements: list[Measurement] = field(default_factory=list)
+
+
+def run(artifact: Path, arguments: Sequence[str], rounds: int, seconds: float, warm_s: float) -> Results:
+    """Measure all cases of the artifact's contract, in every form.
+
+    Raises:
+        RuntimeError: ONNX Runtime or the gateway did not start.
+        OSError, ValueError: the gateway does not answer, or not every frame.
+    """
+    material = Material.of(artifact)
+    contract = material.manifest.contract
+    results = Results(artifact.name, contract)
+    templates = [template(form, case, material) for case in CASES[contract] for form in FORMS]
+    with tempfile.TemporaryDirectory() as folder:
+        alone = RawBench(artifact, material, CASES[contract], Path(folder))
+        _say(f"{artifact.name}: raw, all settings")
+        results.raw_tried = alone.search(warm_s)
+        for number in range(1, rounds + 1):
+            _say(f"{artifact.name}: round {number}")
+            raw = alone.measure(seconds)
+            turn = (number - 1) % len(templates)
+            order = templates[turn:] + templates[:turn]  # none is always the first
+            results.measurements += _round(number, artifact, arguments, order, raw, (seconds, warm_s), Path(folder))
+    return results
+
+
+def _round(
+    number: int,
+    artifact: Path,
+    arguments: Sequence[str],
+    templates: Sequence[Template],
+    raw: dict[str, RawGraphs],
+    times_s: tuple[float, float],
+    scratch: Path,
+) -> Iterator[Measurement]:
+    seconds, warm_s = times_s
+    with gateway.serving([artifact], arguments) as served:
+        steps = Material.of(artifact).manifest.tensors.steps
+        for each in templates:
+            frame_load.check(served.port, each, steps)
+        first = UES + 1  # after those of the check
+        warm_s = max(warm_s, _FILL_S)
+        for each in templates:
+            case = each.case
+            first += frame_load.run(served.port, each, case.clients, warm_s, scratch, first).requests + case.clients
+            warm_s = times_s[1]
+            used_s = served.tree.cpu_s()
+            with peak_memory(served.tree) as peak:
+                load = frame_load.run(served.port, each, case.clients, seconds, scratch, first)
+            used_s = served.tree.cpu_s() - used_s
+            first += load.requests + case.clients
+            frames, memory = load.requests * case.frames, peak()
+            if not frames:
+                raise OSError(f"{each.form.name}, {case}: no request was answered in full, {load.errors} failed")
+            rate, cost = frames / load.seconds, 1e3 * used_s / frames
+            times = (load.p50_ms, load.p99_ms, load.errors, cost, memory.rss_mib, memory.pss_mib)
+            yield Measurement(number, each.form.name, case, raw[case.share], rate, *times)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
