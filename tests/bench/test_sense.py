@@ -47,7 +47,7 @@ def test_filled_body_differs_from_the_last_in_every_ue_time_tensor_and_picture(
 ) -> None:
     made = template(form, FIXTURE, multimodal)
     first, second = (form.load(made.filled(number, 1.8e9 + number / 8).body) for number in (7, 8))
-    assert [frame["ue"] for frame in first["frames"]] == [f"bench-{ue:08d}" for ue in range(28, 32)]
+    assert [frame["ue"] for frame in first["frames"]] == [f"{form.name}-{ue:08d}" for ue in range(28, 32)]
     assert {frame["timestamp_s"] for frame in second["frames"]} == {1.8e9 + 1}
     assert [frame["scene"] for frame in first["frames"]] == ["capture-0", "capture-1"] * 2
     tensors = [_tensors(document) for document in (first, second)]

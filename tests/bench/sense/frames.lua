@@ -36,7 +36,7 @@ function init(args)
   answered = args[4]:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end)
   frames, ues = tonumber(args[5]), tonumber(args[6])
   sequence = tonumber(args[7]) - 1 -- wrk asks for a request before it begins, to see that it is one
-  refused = 0 -- global: report.lua reads it
+  refused = 0 -- global, as is `reason`: report.lua reads them
 end
 
 function request()
@@ -65,9 +65,6 @@ function request()
 end
 
 function response(status, headers, body)
-  if status ~= 200 then
-    return -- wrk counts it
-  end
   local count, from = 0, 1
   repeat
     local first, last = body:find(answered, from, true)
@@ -75,7 +72,11 @@ function response(status, headers, body)
       count, from = count + 1, last + 1
     end
   until not first
-  if count ~= frames then
+  if count == frames then
+    return
+  end
+  if status == 200 then -- wrk counts any other
     refused = refused + 1
   end
+  reason = reason or status .. ": " .. body:sub(1, 600):gsub("[^\32-\126]", ".")
 end

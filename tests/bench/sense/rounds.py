@@ -96,6 +96,8 @@ def _round(
                 load = frame_load.run(served.port, each, case.clients, seconds, scratch, first)
             used_s = served.tree.cpu_s() - used_s
             first += load.requests + case.clients
+            if load.errors:
+                _say(f"{each.form.name}, {case}: {load.errors} failed, {load.reason}")
             frames, memory = load.requests * case.frames, peak()
             if not frames:
                 raise OSError(f"{each.form.name}, {case}: no request was answered in full, {load.errors} failed")

@@ -130,8 +130,9 @@ class _Marks:
         self._anchors: list[tuple[bytes, int, str, int]] = []  # what is found, where in it the patch is, kind, slot
 
     def ue(self, slot: int) -> str:
-        name = f"bench-{slot:08d}"
-        self._anchors.append((name.encode(), len("bench-"), "ue", slot))
+        prefix = f"{self._form.name}-"  # each form has its UEs: two loads at once do not meet
+        name = f"{prefix}{slot:08d}"
+        self._anchors.append((name.encode(), len(prefix), "ue", slot))
         return name
 
     def time(self, slot: int) -> float:

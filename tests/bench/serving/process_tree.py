@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +54,16 @@ class ProcessTree:
 
     def memory(self) -> Memory:
         """What they hold now."""
-        rss = pss = 0
+        return together(self.memory_of_each())
+
+    def memory_of_each(self) -> dict[str, Memory]:
+        """What each holds now, by its number and what was called."""
+        found = {}
         for process in self.processes():
-            rss += info.rss if (info := _read(process.memory_info)) else 0
-            pss += _read(_pss_bytes, process.pid) or 0
-        return Memory(rss / MIB, pss / MIB)
+            rss, pss = _read(process.memory_info), _read(_pss_bytes, process.pid)
+            if rss and pss:
+                found[f"{process.pid} {_called(_read(process.cmdline) or [])}"] = Memory(rss.rss / MIB, pss / MIB)
+        return found
 
     def stop(self) -> None:
         """Ask the first to end, which knows how to end the others; then those others; then end what is left."""
@@ -73,6 +78,11 @@ class ProcessTree:
         for process in left:
             _read(process.kill)
         psutil.wait_procs(left, timeout=_GRACE_S)
+
+
+def together(of_each: Mapping[str, Memory]) -> Memory:
+    """Of all processes, from that of each."""
+    return Memory(sum(m.rss_mib for m in of_each.values()), sum(m.pss_mib for m in of_each.values()))
 
 
 @contextmanager
@@ -92,6 +102,13 @@ def peak_memory(tree: ProcessTree) -> Iterator[Callable[[], Memory]]:
     finally:
         over.set()
         thread.join()
+
+
+def _called(arguments: list[str]) -> str:
+    """The command on one line, without its folder, and without the interpreter where that is Python's."""
+    program, *told = " ".join(arguments).split() or [""]  # some programs put all of it in the first
+    name = Path(program).name
+    return " ".join(told if name.startswith("python") else [name, *told])
 
 
 def _pss_bytes(pid: int) -> int:

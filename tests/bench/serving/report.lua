@@ -1,5 +1,5 @@
 -- What a script of wrk says at the end: one line of JSON. `refused`, a global number of a thread, counts answers of 200
--- that its script found to be failures all the same.
+-- that its script found to be failures all the same; `reason`, a global text, is the first of them, to be shown.
 local all = {}
 
 function setup(thread)
@@ -10,6 +10,9 @@ function done(summary, latency, requests)
   local refused = 0
   for _, thread in ipairs(all) do
     refused = refused + (thread:get("refused") or 0)
+    if thread:get("reason") then
+      io.write("REASON ", thread:get("reason"), "\n")
+    end
   end
   local e = summary.errors
   io.write(string.format(

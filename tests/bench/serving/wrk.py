@@ -12,7 +12,7 @@ from tests.bench.serving.load import Load
 from tests.bench.serving.wire import Request
 
 _SCRIPT = Path(__file__).with_name("post.lua")
-_MARK = "BENCH "
+_MARK, _REASON = "BENCH ", "REASON "
 _FAILURES = ("connect", "read", "write", "status", "timeout", "refused")
 _TIMEOUT_S = 30  # of one request
 
@@ -64,4 +64,5 @@ def parse(output: str) -> Load:
         p50_ms=seen["p50_us"] / 1e3,
         p90_ms=seen["p90_us"] / 1e3,
         p99_ms=seen["p99_us"] / 1e3,
+        reason=next((line.removeprefix(_REASON) for line in output.splitlines() if line.startswith(_REASON)), ""),
     )
