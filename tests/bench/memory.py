@@ -1,9 +1,9 @@
 """What several gateway processes hold beside one: `python -m tests.bench.memory`.
 
 Starts `cellsense serve` with one process and then with several on the same artifacts, asks each for some time, and
-looks at every process of it while it still answers. A page that processes share counts for each in RSS, which is what
-the processes of a container are often judged by, and once in the sum of PSS, which is what the machine has less of. The
-goal is a sum of less than 1.2 times that of one process.
+looks at every process of it while it still answers. A page that processes share counts for each in RSS, and once in the
+sum of PSS, which is what the machine has less of; *own* is the part of PSS that no file backs: the rest, libraries
+above all, is shared with whatever else has them open. The goal is a sum of less than 1.2 times that of one process.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import json
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 from service.settings import Settings
@@ -50,20 +50,20 @@ def measure(artifacts: Sequence[Path], arguments: Sequence[str], seconds: float)
 
 def table(one: Mapping[str, Memory], several: Mapping[str, Memory], arguments: str) -> str:
     """Markdown: every process, the sums, and their ratio."""
-    lines = ["| process | RSS, MiB | PSS, MiB |", "| --- | --- | --- |"]
+    lines = ["| process | RSS, MiB | PSS, MiB | own, MiB |", "| --- | --- | --- | --- |"]
     for title, of_each in (("one process", one), (arguments, several)):
-        lines += [f"| {name[:_TITLE]} | {m.rss_mib:,.0f} | {m.pss_mib:,.0f} |" for name, m in of_each.items()]
-        lines.append(
-            f"| **{title}, all** | **{together(of_each).rss_mib:,.0f}** | **{together(of_each).pss_mib:,.0f}** |"
-        )
-    rss, pss = ratios(one, several)
-    return "\n".join([*lines, f"| of one process (goal: < {GOAL}) | {rss:.2f} | {pss:.2f} |"])
+        lines += [_line(name[:_TITLE], astuple(memory), ",.0f") for name, memory in of_each.items()]
+        lines.append(_line(f"**{title}, all**", astuple(together(of_each)), ",.0f"))
+    return "\n".join([*lines, _line(f"of one process (goal: < {GOAL})", astuple(ratios(one, several)), ".2f")])
 
 
-def ratios(one: Mapping[str, Memory], several: Mapping[str, Memory]) -> tuple[float, float]:
-    """Of the sums of RSS and of PSS."""
-    before, after = together(one), together(several)
-    return after.rss_mib / before.rss_mib, after.pss_mib / before.pss_mib
+def ratios(one: Mapping[str, Memory], several: Mapping[str, Memory]) -> Memory:
+    """Of the sums: what several hold for each MiB of one."""
+    return Memory(*(b / a for a, b in zip(astuple(together(one)), astuple(together(several)), strict=True)))
+
+
+def _line(name: str, values: Sequence[float], shown: str) -> str:
+    return f"| {name} | {' | '.join(format(value, shown) for value in values)} |"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,14 +85,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(table(one, several, args.arguments))
     if args.json:
-        rss, pss = ratios(one, several)
-        figures = {"one": dict(_plain(one)), "several": dict(_plain(several)), "rss_ratio": rss, "pss_ratio": pss}
+        figures = {"one": _plain(one), "several": _plain(several), "ratios": asdict(ratios(one, several))}
+        args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps({"arguments": vars(args), **figures}, indent=1, default=str) + "\n")
     return 0
 
 
-def _plain(of_each: Mapping[str, Memory]) -> Iterator[tuple[str, dict[str, float]]]:
-    return ((name, asdict(memory)) for name, memory in of_each.items())
+def _plain(of_each: Mapping[str, Memory]) -> dict[str, dict[str, float]]:
+    return {name: asdict(memory) for name, memory in of_each.items()}
 
 
 if __name__ == "__main__":

@@ -182,7 +182,10 @@ def test_process_tree_has_the_children_and_those_that_left_and_ends_them_all() -
         tree = ProcessTree(first.pid, "m")
         assert len(tree.processes()) == 2
         assert tree.cpu_s() > 0.5  # the system counts in hundredths
-        assert 0 < tree.memory().pss_mib < tree.memory().rss_mib
+        memory, of_each = tree.memory(), tree.memory_of_each()
+        assert 0 < memory.own_mib < memory.pss_mib < memory.rss_mib
+        assert sorted(of_each) == sorted(f"{p.pid} -c {' '.join(child.split())}" for p in tree.processes())
+        assert sum(each.rss_mib for each in of_each.values()) == pytest.approx(memory.rss_mib, rel=0.1)
         tree.stop()
         assert tree.processes() == []
 

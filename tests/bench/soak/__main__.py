@@ -4,9 +4,9 @@
 
 One gateway answers OIP over HTTP and gRPC and `/v1/sense` in MessagePack and JSON at the same time, from clients that
 ask as fast as they are answered, which keeps the machine full. Every answer is looked at. The memory of its processes
-is read every two seconds; the first minute, or half of a shorter time, is warm-up. Answers that wait for labels are
-kept for 20 s in place of 300, so that they are as many at the end of the warm-up as ever after. Exit status 1 where a
-request failed or memory grew.
+that no file backs is read every two seconds; the first minute, or half of a shorter time, is warm-up. Answers that wait
+for labels are kept for 20 s in place of 300, so that they are as many at the end of the warm-up as ever after. Exit
+status 1 where a request failed or memory grew.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def table(ways: Sequence[Interface], seen: Soak, line: Growth) -> str:
     requests = sum(load.requests for load in seen.loads.values())
     share = (line.to_s - line.from_s) / max(load.seconds for load in seen.loads.values())
     lines.append(
-        f"\nMemory {'is flat' if line.flat else 'GROWS'}: PSS {line.median_mib:,.0f} MiB in the median, "
+        f"\nMemory {'is flat' if line.flat else 'GROWS'}: {line.median_mib:,.0f} MiB that no file backs in the median, "
         f"{line.rise_mib:+.1f} MiB over {(line.to_s - line.from_s) / 60:.1f} minutes, "
         f"{line.rise_mib * 2**20 / max(1, requests * share):+.0f} bytes a request ({CRITERION})"
     )
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ):
             ways = interfaces(served, args.artifact, bench_model.BENCH.name, args.clients)
             seen = soak(ways, served.tree, seconds, Path(scratch))
-        line = growth(seen.times_s, [one.pss_mib for one in seen.memory], min(_WARM_S, seconds / 2))
+        line = growth(seen.times_s, [one.own_mib for one in seen.memory], min(_WARM_S, seconds / 2))
     except (OSError, RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

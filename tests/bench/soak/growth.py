@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LIMIT = 0.02
-CRITERION = f"flat: by the Theil-Sen line after the warm-up, PSS rises by at most {LIMIT:.0%} of its median"
+CRITERION = f"flat: by the Theil-Sen line after the warm-up it rises by at most {LIMIT:.0%} of its median"
 
 
 @dataclass(frozen=True)
