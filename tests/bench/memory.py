@@ -37,9 +37,9 @@ def measure(artifacts: Sequence[Path], arguments: Sequence[str], seconds: float)
     with gateway.serving(artifacts, arguments) as served, tempfile.TemporaryDirectory() as scratch:
         look = threading.Timer((len(_CASES) - 0.2) * seconds, lambda: looked.update(served.tree.memory_of_each()))
         look.start()
-        for number, case in enumerate(_CASES):
+        for case in _CASES:
             made = template(MESSAGEPACK, case, material)
-            load = frame_load.run(served.port, made, case.clients, seconds, Path(scratch), first=number * 1_000_000)
+            load = frame_load.run(served.port, made, case.clients, seconds, Path(scratch))
             if load.errors or not load.requests:
                 raise OSError(
                     f"{case}: {load.requests} requests were answered in full, {load.errors} failed: {load.reason}"

@@ -130,9 +130,12 @@ def test_table_has_medians_of_shares_and_what_sharing_a_capture_gains() -> None:
     for number, (separate, shared) in enumerate(((80.0, 320.0), (90.0, 270.0), (60.0, 210.0)), 1):
         for case, rate in ((SEPARATE, separate), (SHARED, shared)):
             raw = RawGraphs(_alone(4 * separate, 1.0), _alone(4 * separate, 1.0))
-            results.measurements.append(Measurement(number, "JSON", case, raw, rate, 9, 12, 0, 8, 300, 250))
+            results.measurements.append(Measurement(number, "JSON", case, raw, rate, 9, 12, 0, 8, 0.3, 300, 250))
     text = table(results)
-    assert "| 1 frame, 1 capture; 32 clients, JSON | 80 (0.50 ± 0.00) | 160 | 9.0 ms, 12.0 ms | 8.00 (2.00) |" in text
+    assert (
+        "| 1 frame, 1 capture; 32 clients, JSON | 80 (0.50 ± 0.00) | 160 | 9.0 ms, 12.0 ms | 8.00 (2.00) | 0.30 |"
+        in text
+    )
     assert "| 8 frames, 1 capture; 4 clients, JSON | 270 (1.75 ± 0.25) |" in text
     assert text.endswith("JSON: 8 UEs in one capture against 8 frames with one each: 3.50 × the frames/s")
 

@@ -140,9 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     content = {"machine": machine, "arguments": vars(args), "measurements": [asdict(one) for one in found]}
     args.json.write_text(json.dumps(content, indent=1, default=str) + "\n")
     print(table(found))
-    print(
-        f"\n{machine['cores']} cores of {machine['cpu']}; medians of {args.rounds} round{'s' * (args.rounds > 1)} of {args.seconds} s"
-    )
+    rounds = f"{args.rounds} round{'s' * (args.rounds > 1)} of {args.seconds} s"
+    print(f"\n{machine['cores']} cores of {machine['cpu']}; medians of {rounds}; {machine['date']}")
     print(warning(machine), end="")
     return 1 if any(one.errors for one in found) else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from tests.bench.serving.load import Load
 _SCRIPT = Path(__file__).with_name("frames.lua")
 
 
-def run(port: int, template: Template, clients: int, seconds: float, scratch: Path, first: int = 0) -> Load:
+def run(port: int, template: Template, clients: int, seconds: float, scratch: Path, first: int | None = None) -> Load:
     """Post from so many clients; a request of which a frame was not answered counts as failed.
 
     Args:
-        first: number of the first request: the one after the last of a load before.
+        first: number of the first request; by default one that no load before is likely to have come to.
 
     Raises:
         OSError: wrk failed.
@@ -26,6 +27,8 @@ def run(port: int, template: Template, clients: int, seconds: float, scratch: Pa
     body.write_bytes(template.body)
     headers.write_text(wrk.header_lines(request))
     patches.write_text("".join(f"{patch.offset} {patch.kind} {patch.slot}\n" for patch in template.patches))
+    if first is None:
+        first = random.randrange(1 << 31)
     frames = template.case.frames
     told = (body, headers, patches, template.form.answered.hex(), frames, UES, first)
     return wrk.run_script(_SCRIPT, port, PATH, clients, seconds, *told)

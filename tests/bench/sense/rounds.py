@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from tests.bench.sense import frame_load
 from tests.bench.sense.cases import CASES, Case
 from tests.bench.sense.material import Material
 from tests.bench.sense.raw_graphs import RawBench, RawGraphs
-from tests.bench.sense.template import FORMS, UES, Template, template
+from tests.bench.sense.template import FORMS, Template, template
 from tests.bench.serving.process_tree import peak_memory
 from tests.bench.serving.raw import RawResult
 
@@ -22,7 +23,10 @@ _FILL_S = 8.0  # before the first load of a round: trajectories fill, the alloca
 
 @dataclass(frozen=True)
 class Measurement:
-    """One case in one form in one round; `raw` is what the graphs alone did in it. Memory is of all processes."""
+    """One case in one form in one round; `raw` is what the graphs alone did in it. Memory is of all processes.
+
+    `load_cpu_s_per_1000` is what the load generator itself took on the same cores, for bodies that it changes.
+    """
 
     round: int
     form: str
@@ -33,6 +37,7 @@ class Measurement:
     p99_ms: float
     errors: int
     cpu_s_per_1000: float
+    load_cpu_s_per_1000: float
     rss_mib: float
     pss_mib: float
 
@@ -85,25 +90,44 @@ def _round(
         steps = Material.of(artifact).manifest.tensors.steps
         for each in templates:
             frame_load.check(served.port, each, steps)
-        first = UES + 1  # after those of the check
-        warm_s = max(warm_s, _FILL_S)
+        frame_load.run(served.port, templates[0], templates[0].case.clients, _FILL_S, scratch)
         for each in templates:
-            case = each.case
-            first += frame_load.run(served.port, each, case.clients, warm_s, scratch, first).requests + case.clients
-            warm_s = times_s[1]
-            used_s = served.tree.cpu_s()
-            with peak_memory(served.tree) as peak:
-                load = frame_load.run(served.port, each, case.clients, seconds, scratch, first)
-            used_s = served.tree.cpu_s() - used_s
-            first += load.requests + case.clients
-            if load.errors:
-                _say(f"{each.form.name}, {case}: {load.errors} failed, {load.reason}")
-            frames, memory = load.requests * case.frames, peak()
-            if not frames:
-                raise OSError(f"{each.form.name}, {case}: no request was answered in full, {load.errors} failed")
-            rate, cost = frames / load.seconds, 1e3 * used_s / frames
-            times = (load.p50_ms, load.p99_ms, load.errors, cost, memory.rss_mib, memory.pss_mib)
-            yield Measurement(number, each.form.name, case, raw[case.share], rate, *times)
+            frame_load.run(served.port, each, each.case.clients, warm_s, scratch)
+            yield _measure(number, served, each, raw[each.case.share], seconds, scratch)
+
+
+def _measure(
+    number: int, served: gateway.Gateway, asked: Template, raw: RawGraphs, seconds: float, scratch: Path
+) -> Measurement:
+    form, case = asked.form.name, asked.case
+    used_s, generator_s = served.tree.cpu_s(), _ended_children_s()
+    with peak_memory(served.tree) as peak:
+        load = frame_load.run(served.port, asked, case.clients, seconds, scratch)
+    used_s, generator_s = served.tree.cpu_s() - used_s, _ended_children_s() - generator_s
+    if load.errors:
+        _say(f"{form}, {case}: {load.errors} failed, {load.reason}")
+    frames, memory = load.requests * case.frames, peak()
+    if not frames:
+        raise OSError(f"{form}, {case}: no request was answered in full, {load.errors} failed: {load.reason}")
+    return Measurement(
+        number,
+        form,
+        case,
+        raw,
+        frames / load.seconds,
+        load.p50_ms,
+        load.p99_ms,
+        load.errors,
+        1e3 * used_s / frames,
+        1e3 * generator_s / frames,
+        memory.rss_mib,
+        memory.pss_mib,
+    )
+
+
+def _ended_children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _say(text: str) -> None:

@@ -14,6 +14,7 @@ _HEAD = (
     "raw frames/s",
     "p50, p99",
     "CPU s / 1,000 frames (raw)",
+    "of wrk",
     "RSS (PSS), MiB",
     "errors",
 )
@@ -36,6 +37,7 @@ def _figures(seen: Sequence[Measurement]) -> list[str]:
         f"{median(one.raw.frames_per_s for one in seen):,.0f}",
         f"{median(one.p50_ms for one in seen):.1f} ms, {median(one.p99_ms for one in seen):.1f} ms",
         f"{median(one.cpu_s_per_1000 for one in seen):.2f} ({median(one.raw.cpu_s_per_1000 for one in seen):.2f})",
+        f"{median(one.load_cpu_s_per_1000 for one in seen):.2f}",
         f"{median(one.rss_mib for one in seen):,.0f} ({median(one.pss_mib for one in seen):,.0f})",
         f"{sum(one.errors for one in seen):,}",
     ]
