@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.bench.serving.http_client import is_ready
+from tests.bench.serving.gateway_ready import all_ready
 from tests.bench.serving.process_tree import ProcessTree
 from tests.bench.serving.server import free_port, started
 
@@ -39,6 +39,6 @@ def serving(artifacts: Sequence[Path], arguments: Sequence[str] = ()) -> Iterato
             (models / artifact.name).symlink_to(artifact.resolve(), target_is_directory=True)
         command = [sys.executable, "-m", "service.cli", "serve", "--models", str(models), "--log-level", "warning"]
         ports = ["--port", str(port), "--grpc-port", str(port + 1)]
-        ready = partial(is_ready, port, "/readyz")
+        ready = partial(all_ready, port, arguments)
         with started("cellsense", [*command, *ports, *arguments], {}, ready, Path(folder) / "log.txt") as tree:
             yield Gateway(port, port + 1, tree)

@@ -21,6 +21,7 @@ from tests.bench.serving.artifact import MODEL, write_artifact
 from tests.bench.serving.correctness import check
 from tests.bench.serving.flops import flops
 from tests.bench.serving.frames import draw, take
+from tests.bench.serving.gateway_ready import ready_in, workers
 from tests.bench.serving.measurements import Cell, Failure, Measurement, cells
 from tests.bench.serving.oip_http import OipHttp
 from tests.bench.serving.peers import PEERS
@@ -223,6 +224,16 @@ def test_table_has_the_fastest_first_and_says_who_failed() -> None:
     ]
     assert len({row.count("|") for row in rows[:5]}) == 1
     assert rows[-1] == "ray failed: no module named ray"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [([], 1), (["--workers", "2", "--sessions", "1"], 2), (["--workers=3"], 3)]
+)
+def test_gateway_is_ready_with_all_the_processes_that_it_was_asked_for(arguments: list[str], expected: int) -> None:
+    assert workers(arguments) == expected
+    text = "# TYPE cellsense_ready gauge\ncellsense_ready 2.0\ncellsense_ready_seconds 9.0\ncellsense_workers 3.0\n"
+    assert ready_in(text) == 2
+    assert ready_in('cellsense_ready{pid="1"} 1.0\ncellsense_ready{pid="2"} 0.0\n') == 1
 
 
 def test_settings_of_an_earlier_search_are_taken_where_the_server_still_knows_them(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from tests.bench.serving.http_client import is_ready
@@ -52,6 +51,7 @@ class Server:
         command: what starts it; it may write into the scratch folder first.
         environment: variables to add.
         ready: path that answers a GET with 200 once the model, whose name stands for `{model}`, is served.
+        all_ready: says whether all processes are as ready as the one that answered that.
         port_offset: port of the wire, from that of the launch, which is the port of HTTP.
         settings: those worth a try; the first is taken where none is tried.
     """
@@ -61,6 +61,7 @@ class Server:
     wire: Wire
     command: Callable[[Launch], Sequence[str | Path]]
     ready: str
+    all_ready: Callable[[Launch], bool] = lambda launch: True
     requirements: str = ""
     port_offset: int = 0
     environment: Callable[[Launch], Mapping[str, str]] = lambda launch: {}
@@ -75,7 +76,11 @@ def running(server: Server, launch: Launch) -> Iterator[ProcessTree]:
     Raises:
         RuntimeError: it did not become ready; the message has the end of its log.
     """
-    ready = partial(is_ready, launch.port, server.ready.format(model=launch.artifact.name))
+    path = server.ready.format(model=launch.artifact.name)
+
+    def ready() -> bool:
+        return is_ready(launch.port, path) and server.all_ready(launch)
+
     folder = None if server.ours else launch.scratch
     with started(
         server.name, server.command(launch), server.environment(launch), ready, launch.scratch / "log.txt", folder
