@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import json
 import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import uvloop
@@ -35,6 +34,7 @@ from service.pipeline.observing import observe_answers
 from service.pipeline.outcomes import frame_outcomes
 from service.serving.memory import keep_freed_memory
 from service.settings import Settings
+from tests.bench.sense.material import raw
 
 Result = TypeVar("Result")
 GRAPHS = ("encode", "fuse")
@@ -58,17 +58,7 @@ def bodies(artifact: Path, number: int) -> tuple[list[bytes], int]:
     """The requests of the artifact's recording in MessagePack, by UEs of their own, and the number of their frames."""
     exchanges = as_of(read_recording(artifact / "sample.jsonl.gz"), time.time(), f"-{number}")
     frames = sum(len(exchange.request["frames"]) for exchange in exchanges)
-    return [MESSAGEPACK.dump(_raw(exchange.request)) for exchange in exchanges], frames
-
-
-def _raw(value: Any) -> Any:
-    """The document with bytes in place of base64."""
-    if isinstance(value, dict):
-        return {
-            name: base64.b64decode(each) if name in ("data", "camera") and isinstance(each, str) else _raw(each)
-            for name, each in value.items()
-        }
-    return [_raw(each) for each in value] if isinstance(value, list) else value
+    return [MESSAGEPACK.dump(raw(exchange.request)) for exchange in exchanges], frames
 
 
 async def answer(gateway: Gateway, body: bytes, watch: Stopwatch) -> None:
