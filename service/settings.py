@@ -44,8 +44,22 @@ class Settings(BaseSettings):
     redis: str = Field(default="embedded://", repr=False)  # it may hold a password
     """Redis of the trajectories: embedded:// starts a server of its own, else redis://, rediss:// or unix://."""
 
-    provider: Literal["cpu", "cuda"] = "cpu"
+    provider: Literal["cpu", "cuda", "tensorrt"] = "cpu"
     """Where inference runs. A provider that cannot be had is an error, never a silent fall to the CPU."""
+    gpu_memory_bytes: int | None = Field(default=None, ge=1)
+    """Most bytes of a GPU's memory for the intermediate results of one graph; by default as much as they need."""
+    cuda_graphs: bool = True
+    """Whether provider cuda records the kernels of every batch size at start and replays them, the faster way."""
+    tf32: bool = False
+    """Whether provider cuda may round products to TF32: faster, but positions then differ from those measured."""
+    tensorrt_fp16: bool = False
+    """Whether provider tensorrt may compute in half precision: faster, what accuracy it costs nobody measured."""
+    tensorrt_cache: Path | None = None
+    """Folder in which provider tensorrt keeps the engines it builds; without one it builds them at every start."""
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    """Variant of each artifact that is served, a folder <artifact>/<precision>; fp32 where it has no such folder."""
+    precision_loss: float = Field(default=0.02, ge=0)
+    """Most accuracy that a variant may have lost by its manifest: growth of errors, drop of rates; 0.02 is 2 %."""
     sessions: int | None = Field(default=None, ge=1)
     """Runs of one model at the same time. Without this and their threads: what runs fastest, found at start."""
     intra_op_threads: int | None = Field(default=None, ge=1)

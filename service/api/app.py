@@ -14,7 +14,6 @@ from starlette.responses import Response
 
 from service.api.accounting import count_request
 from service.api.gateway import Gateway
-from service.api.infer import InferRoute
 from service.api.observe import OPERATION, REQUEST_ID, RequestObserver
 from service.api.oip import router as oip_router
 from service.api.problems import HttpProblem, problem_response
@@ -82,7 +81,7 @@ def create_app(
     for kind in (CellsenseError, HttpProblem, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_with_problem)
     if tracer is None:
-        app.middleware_stack = InferRoute(SenseRoute(app.build_middleware_stack(), gateway), gateway)
+        app.middleware_stack = SenseRoute(app.build_middleware_stack(), gateway)
     return app
 
 

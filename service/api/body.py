@@ -63,8 +63,7 @@ class BodyReader:
                     self.inflight_bytes += len(chunk)
             yield held
         except TimeoutError as error:
-            detail = f"body: expected it within {self.timeout_s:g} s, got {len(held)} bytes: send fewer frames"
-            raise HttpProblem(408, "Body too slow", detail) from error
+            raise body_too_slow(self.timeout_s, len(held)) from error
         finally:
             self.inflight_bytes -= len(held)
 
@@ -75,3 +74,9 @@ class BodyReader:
     def _require_room(self, size: int) -> None:
         if self.inflight_bytes + size > self.max_inflight_bytes:
             raise Overloaded(RETRY_AFTER_S, "too many bytes of requests are in flight", "memory")
+
+
+def body_too_slow(timeout_s: float, got_bytes: int) -> HttpProblem:
+    """What to answer where a body did not arrive in time."""
+    detail = f"body: expected it within {timeout_s:g} s, got {got_bytes} bytes: send fewer frames"
+    return HttpProblem(408, "Body too slow", detail)

@@ -94,6 +94,12 @@ class _Request:
 
 
 def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Id of a request by its headers: the caller's, where it is legible, else a new one."""
-    given = next((value for name, value in headers if name == _HEADER), b"")
-    return given.decode() if _LEGIBLE.fullmatch(given) else f"{_PROCESS}{next(_NUMBER):016x}"
+    """Id of a request by its headers. See `new_request_id`."""
+    return new_request_id(next((value for name, value in headers if name == _HEADER), None))
+
+
+def new_request_id(given: bytes | None) -> str:
+    """The id that the caller gave, where it is legible, else a new one."""
+    if given is not None and _LEGIBLE.fullmatch(given):
+        return given.decode()
+    return f"{_PROCESS}{next(_NUMBER):016x}"

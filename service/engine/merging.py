@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.tensors import ENCODE_INPUTS, MULTIMODAL, Contract
+from service.engine.alignment import aligned, aligned_empty
 from service.engine.protocol import Inputs, Outputs
 
 CAPTURE_TENSORS = tuple(spec.name for spec in ENCODE_INPUTS if spec.shape[0] == "S")
@@ -54,7 +56,9 @@ def merging(contract: Contract, graph: str) -> Merging:
     first = inputs[0].name
     if by_rows:
         return Merging(partial(_rowwise, graph), lambda job: len(job[first]), cut=True)
-    return Merging(lambda engine, jobs: [engine.run(graph, job) for job in jobs], lambda job: 1, cut=False, alone=True)
+    return Merging(
+        lambda engine, jobs: [engine.run(graph, _aligned(job)) for job in jobs], lambda job: 1, cut=False, alone=True
+    )
 
 
 def cut(job: Inputs, rows: int) -> list[Inputs]:
@@ -72,6 +76,10 @@ def join(pieces: list[Outputs]) -> Outputs:
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
+def _one_by_one(graph: str, engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
+    return [engine.run(graph, _aligned(job)) for job in jobs]
+
+
 def _rowwise(graph: str, engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
     if len(jobs) == 1:
         return [engine.run(graph, _aligned(jobs[0]))]
@@ -82,7 +90,7 @@ def _rowwise(graph: str, engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
 def _encode_with_captures(engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
     frames = [len(job["csi"]) for job in jobs]
     if len(jobs) == 1:
-        return _split(engine.run("encode", _needed_captures(dict(_aligned(jobs[0])))), frames)
+        return _split(engine.run("encode", _needed_captures(_aligned(jobs[0]))), frames)
     captures = [len(job["scene_mask"]) for job in jobs]
     merged = _concatenate(jobs)
     first_capture = np.cumsum([0, *captures[:-1]])
@@ -95,15 +103,18 @@ def _frames_or_captures(job: Inputs) -> int:
     return max(len(job["csi"]), int(np.count_nonzero(np.any(job["scene_mask"], axis=1))))
 
 
-def _aligned(job: Inputs) -> Inputs:
-    """The same with every tensor where the processor likes it: a view of a request's body may begin anywhere."""
-    if all(array.flags.aligned for array in job.values()):
-        return job
-    return {name: np.require(array, requirements="A") for name, array in job.items()}
+def _aligned(job: Inputs) -> dict[str, NDArray[np.generic]]:
+    """The same with every tensor where it should lie: a view of a request's body may begin anywhere."""
+    return {name: aligned(array) for name, array in job.items()}
 
 
 def _concatenate(jobs: list[Inputs]) -> dict[str, NDArray[np.generic]]:
-    return {name: np.concatenate([job[name] for job in jobs]) for name in jobs[0]}
+    merged = {}
+    for name, first in jobs[0].items():
+        parts = [job[name] for job in jobs]
+        out = aligned_empty((sum(map(len, parts)), *first.shape[1:]), first.dtype)
+        merged[name] = np.concatenate(parts, out=out)
+    return merged
 
 
 def _needed_captures(inputs: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
@@ -119,12 +130,11 @@ def _needed_captures(inputs: dict[str, NDArray[np.generic]]) -> dict[str, NDArra
     if needed.all():
         return inputs
     row = np.cumsum(needed) - 1  # old row to new row, where it is needed
-    return {**inputs, **{name: inputs[name][needed] for name in CAPTURE_TENSORS}, "scene_index": row[index]}
+    return {**inputs, **{name: aligned(inputs[name][needed]) for name in CAPTURE_TENSORS}, "scene_index": row[index]}
 
 
 def _split(outputs: Outputs, rows: list[int]) -> list[Outputs]:
-    ends = np.cumsum(rows)
     return [
         {name: array[end - count : end] for name, array in outputs.items()}
-        for end, count in zip(ends, rows, strict=True)
+        for end, count in zip(accumulate(rows), rows, strict=True)
     ]

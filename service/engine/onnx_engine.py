@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import onnxruntime as ort
 import structlog
 
 from service.contract.manifest import Manifest
 from service.engine.artifact import read_artifact
 from service.engine.cores import usable_cores
-from service.engine.onnx_graph import OnnxGraph, Provider, open_session, require_provider
+from service.engine.device import Device, require_provider
+from service.engine.memory import return_freed_memory
+from service.engine.onnx_graph import OnnxGraph, open_graph
 from service.engine.protocol import Inputs, Outputs, Plan
 from service.engine.tuning import tune
 
-BUCKETS: dict[str, tuple[int, ...]] = {
-    "cpu": (),  # a new shape costs nothing here and padding up to twice the work, so rows run as they come
-    "cuda": (1, 2, 4, 8, 16, 32, 64, 128, 256),  # a new shape costs a search for convolution kernels
-}
+BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Row counts that a GPU runs: a new shape costs it a search for kernels, a recording, with TensorRT a new engine. On a
+CPU it costs nothing, and padding up to twice the work, so there rows run as they come."""
+AHEAD = 2  # calls to a GPU at the same time: while one runs, the inputs of the next are put together
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -41,7 +42,7 @@ class OnnxEngine:
     def load(
         cls,
         folder: Path,
-        provider: Provider = "cpu",
+        device: Device | None = None,
         intra_op_threads: int | None = None,
         sessions: int | None = None,
         buckets: Sequence[int] | None = None,
@@ -51,7 +52,7 @@ class OnnxEngine:
 
         Args:
             folder: holds `manifest.json` and a file `<name>.onnx` for each graph.
-            provider: where to run.
+            device: where to run; by default this CPU.
             intra_op_threads: threads of a session; by default the sessions share the cores.
             sessions: calls that run at the same time. Where neither these nor the threads are given, what is fastest on
                 this machine is found out in `warm_up`.
@@ -62,11 +63,16 @@ class OnnxEngine:
             ArtifactError: the artifact does not fit this code, or the provider is not to be had.
         """
         manifest, content = read_artifact(folder)
-        require_provider(provider)
-        cores = cores or usable_cores()
-        opener = _Opener(manifest, content, provider, tuple(BUCKETS[provider] if buckets is None else buckets), cores)
-        free = intra_op_threads is None and sessions is None and provider == "cpu"
-        sessions = sessions or 1
+        device, cores = device or Device(), cores or usable_cores()
+        on_cpu = device.provider == "cpu"
+        require_provider(device.provider)
+        if buckets is None:
+            buckets = () if on_cpu else BUCKETS
+        opener = _Opener(manifest, content, device, tuple(buckets), cores)
+        free = intra_op_threads is None and sessions is None and on_cpu
+        if free:
+            sessions = cores  # what is fastest nearly always, and needed in any case to find out
+        sessions = sessions or (1 if on_cpu else AHEAD)
         threads = intra_op_threads or max(1, cores // sessions)
         graphs = {name: opener.open(name, sessions, threads) for name in content}
         for graph in graphs.values():
@@ -91,43 +97,58 @@ class OnnxEngine:
         retune, self._retune = self._retune, None
         for name in self._graphs:
             if retune is not None:
-                self._graphs[name], self._plans[name] = plan = retune.tune(name)
-                rates = {str(rows): round(rate) for rows, rate in plan[1].rates.items()}
-                log.info("Tuned", model=self.name, graph=name, **_figures(plan[1]), rows_per_s=rates)
+                self._graphs[name], plan = retune.tune(name)
+                self._plans[name] = plan
+                rates = {str(rows): round(rate) for rows, rate in plan.rates.items()}
+                log.info("Tuned", model=self.name, graph=name, **_figures(plan), rows_per_s=rates)
             self._graphs[name].warm_up()
+        if retune is not None:
+            retune.close()
+            for graph in self._graphs.values():
+                graph.shrink()
+            return_freed_memory()
 
 
 class _Opener:
     """Opens the graphs of an artifact, as often as asked."""
 
     def __init__(
-        self,
-        manifest: Manifest,
-        content: Mapping[str, bytes],
-        provider: Provider,
-        buckets: tuple[int, ...],
-        cores: int,
+        self, manifest: Manifest, content: Mapping[str, bytes], device: Device, buckets: tuple[int, ...], cores: int
     ) -> None:
         self._manifest = manifest
         self._content = content
-        self._provider = provider
+        self._device = device
         self._buckets = buckets
         self._cores = cores
+        self._opened: dict[tuple[str, int, int], OnnxGraph] = {}
 
     def open(self, name: str, sessions: int, threads: int) -> OnnxGraph:
-        """A graph of so many sessions with so many threads each. Raises `ArtifactError`."""
-        title, specs = f"{self._manifest.name}: {name}", self._manifest.tensors.graphs[name]
-        opened = partial(open_session, title, self._content[name], specs, self._provider, threads)
-        # A session of one thread runs in the thread that calls it: any number of them at once, and the weights are
-        # there once. One of several threads has a pool of its own, that calls at the same time would have to share.
-        each: list[ort.InferenceSession] = (
-            [opened()] * sessions if threads == 1 else [opened() for _ in range(sessions)]
-        )
-        return OnnxGraph(title, specs, each, self._buckets, self._manifest.tensors.steps)
+        """A graph of so many sessions with so many threads each, once however often asked. Raises `ArtifactError`."""
+        key = (name, sessions, threads)
+        if key not in self._opened:
+            self._opened[key] = self._open(*key)
+        return self._opened[key]
 
     def tune(self, name: str) -> tuple[OnnxGraph, Plan]:
         """A graph as it runs fastest."""
         return tune(partial(self.open, name), self._cores)
+
+    def close(self) -> None:
+        """Forget the graphs that were opened: those that are not in use are gone."""
+        self._opened.clear()
+
+    def _open(self, name: str, sessions: int, threads: int) -> OnnxGraph:
+        contract = self._manifest.tensors
+        return open_graph(
+            f"{self._manifest.name}: {name}",
+            self._content[name],
+            contract.graphs[name],
+            self._device,
+            sessions=sessions,
+            threads=threads,
+            buckets=self._buckets,
+            steps=contract.steps,
+        )
 
 
 def _figures(plan: Plan) -> dict[str, int]:

@@ -21,6 +21,24 @@ def bucket(rows: int, buckets: Sequence[int]) -> int:
     return next((size for size in buckets if size >= rows), -(-rows // buckets[-1]) * buckets[-1])
 
 
+def can_be_padded(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], fixed: frozenset[str]) -> bool:
+    """Whether more rows leave the answers of the others alone: all has rows, and no other size is free.
+
+    An output without rows, such as a mean over them, would count those that were added.
+
+    Args:
+        inputs: of a graph.
+        outputs: of the same.
+        fixed: names of dimensions that have one size.
+    """
+    return all(
+        spec.shape
+        and isinstance(spec.shape[0], str)
+        and all(isinstance(dim, int) or dim in fixed for dim in spec.shape[1:])
+        for spec in (*inputs, *outputs)
+    )
+
+
 def pad_rows(specs: Sequence[TensorSpec], inputs: Inputs, sizes: Mapping[str, int]) -> dict[str, NDArray[np.generic]]:
     """The inputs, their first axis, where it is a free one, extended to its size by repeating the first row.
 

@@ -74,6 +74,6 @@ def free_sizes(specs: Iterable[TensorSpec], tensors: Inputs, steps: int = 0) -> 
 def check_scene_index(inputs: Inputs) -> None:
     """Raise `EngineFailure` where a frame refers to no capture: a negative row would silently count from the end."""
     index, captures = inputs["scene_index"], len(inputs["scene_mask"])
-    low, high = int(np.min(index)), int(np.max(index))
-    if low < 0 or high >= captures:
+    if index.view(np.uint64).max() >= captures:  # negative rows are the largest of all there
+        low, high = int(np.min(index)), int(np.max(index))
         raise EngineFailure(f"scene_index: expected rows from 0 to {captures - 1}, got {low} to {high}")

@@ -9,18 +9,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from service.engine.onnx_graph import OnnxGraph
 from service.engine.protocol import Plan
 
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 SPLIT_ROWS = 8  # at which the ways to share out the cores are compared
-CLEARLY = 0.85  # more sessions are taken unless fewer answer this clearly more: threads of one run wait for each other,
-# and under load one of them waits for the core that the gateway itself uses
-WINDOWS, WINDOW_S = 3, 0.025  # of one measurement: the best of them, for whatever else runs here only slows it
+SPLIT_ROUNDS = 4  # in which they take turns: what else runs here slows one of them as much as another
+CLEARLY = 0.85  # more sessions are taken unless in every round fewer answer this clearly more: threads of one run wait
+# for each other, and under load one of them waits for the core that the gateway itself uses
+WINDOWS, WINDOW_S = 2, 0.025  # of one measurement: the best of them, for whatever else runs here only slows it
 DISPATCH_S = 0.0001  # what a run costs outside of the engine: tensors put together, a thread woken, answers handed out
 LONGEST_RUN_S = 0.25  # a run that takes longer ends the search: who waits for one more frame waits for such a run
 ENOUGH = 0.97  # of the best rate: fewer rows for the rest, as who comes next waits less
+GAIN = 1.03  # of twice the rows over the best rate so far; two times without it end the search, for more rows take
+# longest to try, and what they are tried with stays in memory
+
+Rate = Callable[[OnnxGraph, int], float]
+"""Rows a second of a graph with so many rows a run."""
 
 
 def splits(cores: int) -> list[tuple[int, int]]:
@@ -29,52 +36,80 @@ def splits(cores: int) -> list[tuple[int, int]]:
     return [(cores // count, count) for count in threads if count <= cores]
 
 
-def tune(
-    open_graph: Callable[[int, int], OnnxGraph],
-    cores: int,
-    rate: Callable[[OnnxGraph, int], float] | None = None,
-) -> tuple[OnnxGraph, Plan]:
+def tune(open_graph: Callable[[int, int], OnnxGraph], cores: int, rate: Rate | None = None) -> tuple[OnnxGraph, Plan]:
     """Open a graph in the way that answers most rows a second.
 
     Args:
         open_graph: opens it with so many sessions of so many threads.
         cores: to share out.
-        rate: rows a second of a graph with so many rows a run; by default as measured.
+        rate: by default as measured.
     """
-    rate = rate or rows_per_s
     opened = [(sessions, threads, open_graph(sessions, threads)) for sessions, threads in splits(cores)]
-    answered = [rate(graph, SPLIT_ROWS) for _, _, graph in opened] if len(opened) > 1 else [1.0]
-    clearly = max(answered) * CLEARLY
-    sessions, threads, graph = next(
-        o for o, rows_a_second in zip(opened, answered, strict=True) if rows_a_second >= clearly
+    best = _best_split([graph for *_, graph in opened], rate or partial(rows_per_s, windows=1))
+    sessions, threads, graph = opened[best]
+    # The time of the processor is the same whoever else uses it, but says nothing of threads that wait for each other.
+    rates = _rates(
+        graph, sessions, rate or partial(rows_per_s, clock=time.perf_counter if threads > 1 else time.thread_time)
     )
-    rates: dict[int, float] = {}
-    for rows in ROWS:
-        rates[rows] = rate(graph, rows)
-        if sessions * rows / rates[rows] > LONGEST_RUN_S:
-            break
     enough = ENOUGH * max(rates.values())
-    best = next(rows for rows, rows_a_second in rates.items() if rows_a_second >= enough)
-    return graph, Plan(sessions, threads, best, rates)
+    return graph, Plan(sessions, threads, next(rows for rows, found in rates.items() if found >= enough), rates)
 
 
-def rows_per_s(graph: OnnxGraph, rows: int, window_s: float = WINDOW_S) -> float:
-    """Rows a second of a graph that runs at all of its sessions at once, with what it takes to get there and back."""
+def rows_per_s(
+    graph: OnnxGraph,
+    rows: int,
+    clock: Callable[[], float] = time.perf_counter,
+    windows: int = WINDOWS,
+    window_s: float = WINDOW_S,
+) -> float:
+    """Rows a second of a graph that runs at all of its sessions at once, with what it takes to get there and back.
+
+    Args:
+        graph: to measure.
+        rows: of a run.
+        clock: seconds, read in the thread that runs.
+        windows: measurements, of which the best counts.
+        window_s: seconds of each.
+    """
     inputs = graph.blank(dict.fromkeys(graph.free, rows))
 
-    def run_until(end_s: float) -> int:
-        runs = 0
+    def run_s(end_s: float) -> float:
+        runs, started_s = 0, clock()
         while not runs or time.perf_counter() < end_s:
             graph.run(inputs)
             runs += 1
-        return runs
+        return (clock() - started_s) / runs
 
-    def run_s(threads: ThreadPoolExecutor, window_s: float) -> float:
-        started_s = time.perf_counter()
-        runs = sum(threads.map(run_until, [started_s + window_s] * graph.concurrency))
-        return (time.perf_counter() - started_s) * graph.concurrency / runs
+    def mean_run_s(threads: ThreadPoolExecutor, window_s: float) -> float:
+        end_s = time.perf_counter() + window_s
+        return sum(threads.map(run_s, [end_s] * graph.concurrency)) / graph.concurrency
 
     with ThreadPoolExecutor(graph.concurrency) as threads:
-        run_s(threads, 0.0)  # untimed: memory, caches
-        fastest_s = min(run_s(threads, window_s) for _ in range(WINDOWS))
+        mean_run_s(threads, 0.0)  # untimed: memory, caches
+        fastest_s = min(mean_run_s(threads, window_s) for _ in range(windows))
     return graph.concurrency * rows / (fastest_s + DISPATCH_S)
+
+
+def _best_split(graphs: list[OnnxGraph], rate: Rate) -> int:
+    """The first that no other answers clearly more than in every round."""
+    if len(graphs) == 1:
+        return 0
+    rounds = [[rate(graph, SPLIT_ROWS) for graph in graphs] for _ in range(SPLIT_ROUNDS)]
+
+    def beaten(this: int) -> bool:
+        return any(all(each[other] * CLEARLY > each[this] for each in rounds) for other in range(len(graphs)))
+
+    return next(this for this in range(len(graphs)) if not beaten(this))
+
+
+def _rates(graph: OnnxGraph, sessions: int, rate: Rate) -> dict[int, float]:
+    """Rates by rows, until more of them gain nothing or take too long."""
+    rates: dict[int, float] = {}
+    best, without_gain = 0.0, 0
+    for rows in ROWS:
+        rates[rows] = found = rate(graph, rows)
+        without_gain = 0 if found >= GAIN * best else without_gain + 1
+        best = max(best, found)
+        if without_gain == 2 or sessions * rows / found > LONGEST_RUN_S:
+            break
+    return rates

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -37,10 +37,10 @@ _MOST_DIGITS = 18  # of a header length
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 Tensor = NDArray[np.generic]
+_Described = tuple[str, np.dtype[Any], tuple[int, ...], bool]  # an output: name, dtype, shape, whether in binary
 
 
-@dataclass(frozen=True)
-class InferRequest:
+class InferRequest(NamedTuple):
     """What was asked.
 
     Attributes:
@@ -99,15 +99,15 @@ class RequestReader:
             expected = f"binary tensors of {plan.size} bytes in all, as its document says"
             raise InvalidInput("body", expected, f"{len(rest)} bytes after that")
         inputs = dict(plan.inputs)
-        for name, dtype, shape, start, end in plan.binary:
-            inputs[name] = np.frombuffer(rest[start:end], dtype).reshape(shape)
+        for name, dtype, shape, start in plan.binary:
+            inputs[name] = np.ndarray(shape, dtype, rest, start)
         return InferRequest(plan.id, inputs, plan.outputs, plan.binary_outputs, plan.timeout_s)
 
     def _plan(self, header: bytes) -> _Plan:
         """What a document says of the request, and of the bytes after it."""
         document = _document(header)
         given: dict[str, Tensor] = {}
-        binary: list[tuple[str, np.dtype[Any], tuple[int, ...], int, int]] = []
+        binary: list[tuple[str, np.dtype[Any], tuple[int, ...], int]] = []
         seen: set[str] = set()
         sizes: dict[str, int] = {}
         end = 0
@@ -122,7 +122,7 @@ class RequestReader:
                 given[spec.name].flags.writeable = False  # it may be remembered
                 continue
             start, end = end, end + _byte_size(said, f"{field}.parameters.binary_data_size", spec, shape)
-            binary.append((spec.name, DATATYPES[datatype(spec.dtype)], shape, start, end))
+            binary.append((spec.name, DATATYPES[datatype(spec.dtype)], shape, start))
         if missing := [name for name in self._known if name not in seen]:
             expected = f"the tensors {', '.join(self._known)}"
             raise InvalidInput("inputs", expected, f"none named {', '.join(missing)}")
@@ -142,7 +142,7 @@ class _Plan:
     binary_outputs: bool
     timeout_s: float | None
     inputs: dict[str, Tensor]  # those that are in the document
-    binary: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int, int], ...]  # name, dtype, shape, first byte, end
+    binary: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int], ...]  # name, dtype, shape, first byte
     size: int  # of all binary tensors, bytes
 
 
@@ -199,14 +199,16 @@ def write_response(
         InvalidInput: an output was asked for that the model does not have.
     """
     wanted = dict.fromkeys(outputs, request.binary_outputs) if request.outputs is None else request.outputs
-    described: list[tuple[str, str, tuple[int, ...], int | None]] = []
+    described: list[_Described] = []
     listed: list[Tensor] = []
     parts: list[bytes | memoryview] = []
     for name, binary in wanted.items():
-        if name not in outputs:
+        array = outputs.get(name)
+        if array is None:
             raise InvalidInput("outputs", f"some of {', '.join(outputs)}", repr(name[:64]))
-        array = np.ascontiguousarray(outputs[name]).reshape(outputs[name].shape)
-        described.append((name, array.dtype.str, array.shape, array.nbytes if binary else None))
+        if not array.flags.c_contiguous:
+            array = array.copy()
+        described.append((name, array.dtype, array.shape, binary))
         if binary:
             parts.append(array.data.cast("B") if array.size else b"")
         else:
@@ -222,26 +224,24 @@ def _answer(
     identity: str,
     model: str,
     version: str,
-    described: Sequence[tuple[str, str, tuple[int, ...], int | None]],
+    described: Sequence[_Described],
     listed: Sequence[Tensor],
 ) -> dict[str, Any]:
     data = iter(listed)
     entries: list[dict[str, Any]] = []
-    for name, dtype, shape, size in described:
-        entry: dict[str, Any] = {"name": name, "datatype": datatype(dtype), "shape": list(shape)}
+    for name, dtype, shape, binary in described:
+        entry: dict[str, Any] = {"name": name, "datatype": datatype(dtype.str), "shape": list(shape)}
         entries.append(entry)
-        if size is None:
-            entry["data"] = next(data).ravel()
+        if binary:
+            entry["parameters"] = {"binary_data_size": math.prod(shape) * dtype.itemsize}
         else:
-            entry["parameters"] = {"binary_data_size": size}
+            entry["data"] = next(data).ravel()
     document: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": entries}
     return {**document, "id": identity} if identity else document
 
 
 @lru_cache(REMEMBERED)
-def _binary_header(
-    identity: str, model: str, version: str, described: tuple[tuple[str, str, tuple[int, ...], int | None], ...]
-) -> bytes:
+def _binary_header(identity: str, model: str, version: str, described: tuple[_Described, ...]) -> bytes:
     return orjson.dumps(_answer(identity, model, version, described, ()))
 
 

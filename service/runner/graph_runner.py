@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from service.batching.batcher import Batcher
-from service.engine.merging import cut, join, merging
+from service.engine.merging import cut, merging
 from service.engine.protocol import Engine, Inputs, Outputs
-from service.errors import EngineFailure
+from service.errors import CellsenseError, EngineFailure
 from service.metrics.compute import ComputeMetrics
+from service.runner.graph_call import Done, GraphCall
 from service.runner.statistics import GraphStatistics
 from service.settings import Settings
 
@@ -85,34 +86,52 @@ class GraphRunner:
         self.max_rows = 1 if self._merging.alone else self._given_rows or plan.rows
         self._batcher.configure(self.max_rows, plan.sessions)
 
+    def enqueue(self, inputs: Inputs, deadline_s: float, done: Done) -> GraphCall:
+        """Let inputs of the graph wait for a run; the answer comes by a call on the event loop.
+
+        Args:
+            inputs: as the contract says; more rows than a run should have are cut into several.
+            deadline_s: a time of `time.monotonic()` after which the answer is of no use.
+            done: called once with the outputs or the error, unless the call is cancelled before.
+
+        Raises:
+            Overloaded, DeadlineExceeded, ShuttingDown: at once; see `Batcher.enqueue`.
+        """
+        rows = self._merging.rows(inputs)
+        pieces = [inputs] if rows <= self.max_rows or not self._merging.cut else cut(inputs, self.max_rows)
+        return GraphCall(self._batcher, self.statistics, pieces, rows, deadline_s, done)
+
     async def submit(
         self, inputs: Inputs, deadline_s: float, observe: Callable[[float, float, float], None] | None = None
     ) -> Outputs:
         """Inputs of the graph to its outputs.
 
         Args:
-            inputs: as the contract says; more rows than a run should have are cut into several.
-            deadline_s: a time of `time.monotonic()` after which the answer is of no use.
+            inputs, deadline_s: see `enqueue`.
             observe: called with the times at which it was queued, started and answered.
 
         Raises:
             Overloaded, DeadlineExceeded, EngineFailure, ShuttingDown: see `Batcher.submit_all`.
         """
-        begun_s = time.monotonic()
+        answer: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
 
-        def answered(queued_s: float, started_s: float, ended_s: float) -> None:
-            self.statistics.answered(rows, started_s - queued_s, ended_s - queued_s)
-            if observe is not None:
-                observe(queued_s, started_s, ended_s)
+        def done(outcome: Outputs | CellsenseError) -> None:
+            if answer.done():
+                return
+            if isinstance(outcome, CellsenseError):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
 
-        rows = self._merging.rows(inputs)
+        call = self.enqueue(inputs, deadline_s, done)
         try:
-            if rows <= self.max_rows or not self._merging.cut:
-                return await self._batcher.submit(inputs, deadline_s, answered)
-            return join(await self._batcher.submit_all(cut(inputs, self.max_rows), deadline_s, answered))
-        except BaseException:
-            self.statistics.failed(time.monotonic() - begun_s)
+            outputs = await answer
+        except asyncio.CancelledError:
+            call.cancel()
             raise
+        if observe is not None:
+            observe(call.queued_at_s, call.started_at_s, call.ended_at_s)
+        return outputs
 
     @property
     def queued_rows(self) -> int:

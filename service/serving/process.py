@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
@@ -12,7 +11,7 @@ from fastapi import FastAPI
 from service.api.app import create_app
 from service.engine.cores import usable_cores
 from service.engine.discovery import load_artifacts
-from service.engine.onnx_engine import OnnxEngine
+from service.engine.loading import loader
 from service.metrics import Seat
 from service.serving.memory import keep_freed_memory
 from service.settings import Settings
@@ -20,6 +19,7 @@ from service.telemetry.logs import configure_logs
 from service.telemetry.tracing import make_tracer
 
 FAILED = 1  # exit status
+UVICORNS_PROTOCOL, OUR_PROTOCOL = "httptools", "service.serving.express:ExpressProtocol"
 WORKER_START_S = 60  # what does not answer its parent for longer is replaced; on a busy machine it takes long to start
 
 
@@ -43,13 +43,7 @@ def run_process(settings: Settings) -> int:
 def build_app(settings: Settings, on_fatal: Callable[[], None], seat: Seat | None = None) -> FastAPI:
     """The application on the artifacts that the settings name. See `create_app`."""
     keep_freed_memory()
-    load = partial(
-        OnnxEngine.load,
-        provider=settings.provider,
-        intra_op_threads=settings.intra_op_threads,
-        sessions=settings.sessions,
-        cores=max(1, usable_cores() // settings.workers),
-    )
+    load = loader(settings, cores=max(1, usable_cores() // settings.workers))
     found = load_artifacts(settings.models, load, settings.prefer)
     return create_app(
         settings,
@@ -66,6 +60,7 @@ def server_config(settings: Settings, app: FastAPI | Callable[[], FastAPI], work
     """How the application, or with several workers what builds it in each, is served."""
     return uvicorn.Config(
         app,
+        http=UVICORNS_PROTOCOL if settings.traces != "off" else OUR_PROTOCOL,  # spans begin in the application
         factory=workers > 1,
         workers=workers,
         host=settings.host,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import json
 import time
 from collections import Counter
@@ -36,6 +35,7 @@ from service.pipeline.observing import observe_answers
 from service.pipeline.outcomes import frame_outcomes
 from service.serving.memory import keep_freed_memory
 from service.settings import Settings
+from tests.bench.sense.material import raw
 
 Result = TypeVar("Result")
 GRAPHS = ("encode", "fuse")
@@ -64,7 +64,7 @@ def bodies(artifact: Path, number: int, most: int = 4096) -> tuple[list[bytes], 
         most: frames of a request; the recording's requests are cut into such.
     """
     exchanges = as_of(read_recording(artifact / "sample.jsonl.gz"), time.time(), f"-{number}")
-    requests = [cut for exchange in exchanges for cut in _cut(_raw(exchange.request), most)]
+    requests = [cut for exchange in exchanges for cut in _cut(raw(exchange.request), most)]
     return [MESSAGEPACK.dump(request) for request in requests], sum(len(request["frames"]) for request in requests)
 
 
@@ -74,16 +74,6 @@ def _cut(request: dict[str, Any], most: int) -> Iterator[dict[str, Any]]:
         frames = request["frames"][first : first + most]
         used = {frame.get("scene") for frame in frames}
         yield {"frames": frames, "scenes": [scene for scene in request.get("scenes", ()) if scene["id"] in used]}
-
-
-def _raw(value: Any) -> Any:
-    """The document with bytes in place of base64."""
-    if isinstance(value, dict):
-        return {
-            name: base64.b64decode(each) if name in ("data", "camera") and isinstance(each, str) else _raw(each)
-            for name, each in value.items()
-        }
-    return [_raw(each) for each in value] if isinstance(value, list) else value
 
 
 async def answer(gateway: Gateway, body: bytes, watch: Stopwatch) -> None:

@@ -21,6 +21,7 @@ from tests.bench.serving.artifact import MODEL, write_artifact
 from tests.bench.serving.correctness import check
 from tests.bench.serving.flops import flops
 from tests.bench.serving.frames import draw, take
+from tests.bench.serving.gateway_ready import ready_in, workers
 from tests.bench.serving.measurements import Cell, Failure, Measurement, cells
 from tests.bench.serving.oip_http import OipHttp
 from tests.bench.serving.peers import PEERS
@@ -30,6 +31,7 @@ from tests.bench.serving.raw import RawResult
 from tests.bench.serving.raw import Setting as RawSetting
 from tests.bench.serving.raw_bytes import RawBytes
 from tests.bench.serving.rounds import RawRound, Results
+from tests.bench.serving.search import read_settings
 from tests.bench.serving.summary import RawSummary, Summary, summarise, summarise_raw
 from tests.bench.serving.table import table
 from tests.bench.serving.tensors import OUTPUTS
@@ -112,7 +114,7 @@ def test_oip_answer_is_read_as_the_client_of_triton_reads_it() -> None:
 def test_load_counts_only_what_was_answered_well() -> None:
     output = (
         'Running 1s test\nBENCH {"requests": 1000, "duration_us": 2000000, "connect": 1, "read": 2, "write": 3, '
-        '"status": 100, "timeout": 4, "p50_us": 1500, "p90_us": 2000, "p99_us": 2500}\n'
+        '"status": 90, "timeout": 4, "refused": 10, "p50_us": 1500, "p90_us": 2000, "p99_us": 2500}\n'
     )
     load = wrk.parse(output)
     assert (load.requests, load.errors, load.seconds, load.p50_ms, load.p99_ms) == (900, 110, 2.0, 1.5, 2.5)
@@ -181,7 +183,10 @@ def test_process_tree_has_the_children_and_those_that_left_and_ends_them_all() -
         tree = ProcessTree(first.pid, "m")
         assert len(tree.processes()) == 2
         assert tree.cpu_s() > 0.5  # the system counts in hundredths
-        assert 0 < tree.memory().pss_mib < tree.memory().rss_mib
+        memory, of_each = tree.memory(), tree.memory_of_each()
+        assert 0 < memory.own_mib < memory.pss_mib < memory.rss_mib
+        assert sorted(of_each) == sorted(f"{p.pid} -c {' '.join(child.split())}" for p in tree.processes())
+        assert sum(each.rss_mib for each in of_each.values()) == pytest.approx(memory.rss_mib, rel=0.1)
         tree.stop()
         assert tree.processes() == []
 
@@ -219,6 +224,32 @@ def test_table_has_the_fastest_first_and_says_who_failed() -> None:
     ]
     assert len({row.count("|") for row in rows[:5]}) == 1
     assert rows[-1] == "ray failed: no module named ray"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [([], 1), (["--workers", "2", "--sessions", "1"], 2), (["--workers=3"], 3)]
+)
+def test_gateway_is_ready_with_all_the_processes_that_it_was_asked_for(arguments: list[str], expected: int) -> None:
+    assert workers(arguments) == expected
+    text = "# TYPE cellsense_ready gauge\ncellsense_ready 2.0\ncellsense_ready_seconds 9.0\ncellsense_workers 3.0\n"
+    assert ready_in(text) == 2
+    assert ready_in('cellsense_ready{pid="1"} 1.0\ncellsense_ready{pid="2"} 0.0\n') == 1
+
+
+def test_settings_of_an_earlier_search_are_taken_where_the_server_still_knows_them(tmp_path: Path) -> None:
+    servers = [PEERS[name] for name in ("fastapi", "ray", "litserve")]
+    best = {"fastapi": {"run": "inline"}, "ray": {"run": "thread"}, "litserve": dict(PEERS["litserve"].settings[0])}
+    searched = [{"server": name, "setting": best[name], "frames_per_s": 9.0} for name in ("fastapi", "ray")]
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"results": {"tried": searched, "settings": best}}))
+    assert read_settings(file, servers) == {"fastapi": {"run": "inline"}, "ray": {"run": "thread"}}
+    best["ray"]["run"] = "hope"
+    file.write_text(json.dumps({"results": {"tried": searched, "settings": best}}))
+    with pytest.raises(ValueError, match="ray has no setting"):
+        read_settings(file, servers)
+    file.write_text("[]")
+    with pytest.raises(ValueError, match="expected the results of a run with --search"):
+        read_settings(file, servers)
 
 
 @contextmanager

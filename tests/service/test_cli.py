@@ -80,7 +80,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     ("arguments", "message"),
     [
         (["serve", "--port", "many"], "port: Input should be a valid integer"),
-        (["serve", "--provider", "tpu"], "provider: Input should be 'cpu' or 'cuda'"),
+        (["serve", "--provider", "tpu"], "provider: Input should be 'cpu', 'cuda' or 'tensorrt'"),
         (["serve", "--models", "/nowhere"], "/nowhere: expected a folder of artifacts"),
         (["demo", "--models", "/nowhere"], "/nowhere: expected an artifact"),
         (["stream", "--models", "/nowhere"], "/nowhere: expected an artifact"),

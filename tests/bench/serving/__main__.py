@@ -1,6 +1,7 @@
 """Serving, side by side: ONNX Runtime alone, our gateway, and the servers that one would pick instead.
 
     python -m tests.bench.serving --search --rounds 3 --seconds 8    # the table, on a machine that does nothing else
+    python -m tests.bench.serving --settings-from results.json       # the same with the settings that were found then
     python -m tests.bench.serving --quick                            # whether all of it works, in a few minutes
     python -m tests.bench.serving --cuda --search                    # on a machine with a GPU and onnxruntime-gpu
 
@@ -25,17 +26,17 @@ from tests.bench.serving import bench_model, ours, picture, wrk
 from tests.bench.serving.artifact import write_artifact
 from tests.bench.serving.flops import flops
 from tests.bench.serving.frames import draw
-from tests.bench.serving.machine import describe
+from tests.bench.serving.machine import describe, warning
 from tests.bench.serving.measurements import cells
 from tests.bench.serving.peers import PEERS
 from tests.bench.serving.rounds import Results, run
+from tests.bench.serving.search import read_settings
 from tests.bench.serving.server import Server
 from tests.bench.serving.summary import Summary, summarise, summarise_raw
 from tests.bench.serving.table import table
 from tests.bench.serving.turn import prepare
 
 _HOME = Path(__file__).resolve().parents[3] / ".bench"
-_IDLE = 0.5  # running processes, on average
 _CUDA_INSTANCES = 2  # one computes while the other copies
 _QUICK = {"rounds": 1, "seconds": 1, "warm": 1, "clients": [1, 32]}
 
@@ -50,8 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         wrk.require()
         artifacts = {name: write_artifact(_HOME / "models" / name, size) for name, size in bench_model.SIZES.items()}
         bench = prepare(artifacts, provider, instances, args.seconds, args.warm, _HOME / "environments")
-        results = run(bench, servers, cells(args.clients), args.rounds, args.search)
-    except RuntimeError as error:
+        known = read_settings(args.settings_from, servers) if args.settings_from else {}
+        results = run(bench, servers, cells(args.clients), args.rounds, args.search, known)
+    except (RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     found = summarise(results)
@@ -88,8 +90,7 @@ def _report(
     )
     print(table(servers, raw, found, results.failures))
     print(f"\n{note}; tiny: {mflop['tiny']:.1f} MFLOP a frame")
-    if machine["load"] > _IDLE:
-        print(f"The machine was busy before (load {machine['load']}), so frames/s compare badly; CPU seconds less so.")
+    print(warning(machine), end="")
     if found:
         picture.draw(args.out / "results.png", servers, raw, found, note)
         print(f"{args.out / 'results.png'}, {file}")
@@ -107,6 +108,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ours-arguments", default="", help="of `cellsense serve`: --ours-arguments='--workers 2'")
     parser.add_argument("--peers", type=_names, default=list(PEERS), help="names, with commas between them, or nothing")
     parser.add_argument("--search", action="store_true", help="try all settings of each peer first, and take the best")
+    parser.add_argument("--settings-from", type=Path, help="results.json of a search: its settings are not tried again")
     parser.add_argument("--cuda", action="store_true", help="run the models on a GPU")
     parser.add_argument("--quick", action="store_true", help="one short round: to see that it works")
     parser.add_argument("--out", type=Path, default=_HOME / "out", help="folder of the picture and the figures")

@@ -13,11 +13,12 @@ PINS = Path(__file__).with_name("peers")
 _RUNTIMES = {"cpu": "onnxruntime=={version}", "cuda": "onnxruntime-gpu[cuda,cudnn]=={version}"}
 
 
-def python_for(requirements: str, provider: str, folder: Path) -> Path:
+def python_for(requirements: str, provider: str | None, folder: Path) -> Path:
     """The interpreter that has what the file names, and ONNX Runtime in the version that we run ourselves.
 
     Args:
         requirements: name of a file in `peers/`, without its ending; empty for the environment that runs now.
+        provider: what ONNX Runtime shall run on, None for an environment without it.
         folder: where environments are kept.
 
     Raises:
@@ -26,7 +27,7 @@ def python_for(requirements: str, provider: str, folder: Path) -> Path:
     if not requirements:
         return Path(sys.executable)
     pins = PINS / f"{requirements}.txt"
-    runtime = _RUNTIMES[provider].format(version=runtime_version())
+    runtime = _RUNTIMES[provider].format(version=runtime_version()) if provider else ""
     digest = hashlib.sha256(pins.read_bytes() + runtime.encode() + sys.version.encode()).hexdigest()[:12]
     home = folder / f"{requirements}-{digest}"
     python, complete = home / "bin" / "python", home / "complete"
@@ -36,7 +37,8 @@ def python_for(requirements: str, provider: str, folder: Path) -> Path:
         _run([sys.executable, "-m", "venv", str(home)])
         pip = [str(python), "-I", "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
         _run([*pip, "--no-deps", "--requirement", str(pins)])  # the file has all, and a peer may ask for an older NumPy
-        _run([*pip, runtime])
+        if runtime:
+            _run([*pip, runtime])
         complete.touch()
     return python
 

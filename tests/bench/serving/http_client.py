@@ -25,11 +25,17 @@ def post(port: int, request: Request) -> Answer:
 
 def is_ready(port: int, path: str) -> bool:
     """Whether a GET of the path is answered with 200."""
+    return get(port, path) is not None
+
+
+def get(port: int, path: str) -> bytes | None:
+    """What a GET of the path is answered with; None where that is no 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
+        response = connection.getresponse()
+        return response.read() if response.status == http.HTTPStatus.OK else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """Requests within some time. `errors` are those that failed in any way; `requests` are the others."""
+    """Requests within some time. `errors` are those that failed in any way; `requests` are the others.
+
+    `reason` is an answer that was an error, where the generator looked at answers.
+    """
 
     requests: int
     seconds: float
@@ -15,3 +18,4 @@ class Load:
     p50_ms: float
     p90_ms: float
     p99_ms: float
+    reason: str = ""

@@ -16,6 +16,7 @@ from service.version import package_version
 from tests.bench.serving.environments import PINS, runtime_version
 from tests.bench.serving.server import Server
 
+_IDLE = 0.5  # running processes, on average
 _SHOWN = ("nvidia-pytriton", "ray", "litserve", "fastapi", "uvicorn")
 
 
@@ -36,6 +37,13 @@ def describe(servers: Sequence[Server], date: str | None) -> dict[str, object]:
             **_pinned(servers),
         },
     }
+
+
+def warning(machine: dict[str, object]) -> str:
+    """A line that says so where the machine was busy before, else nothing."""
+    if float(str(machine["load"])) <= _IDLE:
+        return ""
+    return f"The machine was busy before (load {machine['load']}), so frames/s compare badly; CPU seconds less so.\n"
 
 
 def _pinned(servers: Sequence[Server]) -> dict[str, str]:

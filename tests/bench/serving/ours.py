@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from tests.bench.serving.gateway_ready import all_ready
 from tests.bench.serving.oip_grpc import OipGrpc
 from tests.bench.serving.oip_http import OipHttp
 from tests.bench.serving.server import Launch, Server
@@ -21,7 +22,11 @@ def _command_with_grpc(launch: Launch) -> list[str | Path]:
     return [*_command(launch), "--grpc-port", str(launch.port + GRPC.port_offset)]
 
 
-HTTP = Server("oip-http", "cellsense, OIP HTTP", OipHttp(), _command, "/v2/models/{model}/ready", ours=True)
+def _all_ready(launch: Launch) -> bool:
+    return all_ready(launch.port, launch.setting["arguments"].split())
+
+
+HTTP = Server("oip-http", "cellsense, OIP HTTP", OipHttp(), _command, "/v2/models/{model}/ready", _all_ready, ours=True)
 GRPC = replace(
     HTTP, name="oip-grpc", title="cellsense, OIP gRPC", wire=OipGrpc(), command=_command_with_grpc, port_offset=1
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,10 +22,15 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Memory:
-    """Of all processes together. A page that some share counts for each in `rss_mib`, and once in `pss_mib`."""
+    """Of all processes together. A page that some share counts for each in `rss_mib`, and once in `pss_mib`.
+
+    `own_mib` is that part of PSS that no file backs. The rest, pages of libraries above all, depends on what else on
+    the machine has the same files open.
+    """
 
     rss_mib: float
     pss_mib: float
+    own_mib: float
 
 
 class ProcessTree:
@@ -54,11 +59,15 @@ class ProcessTree:
 
     def memory(self) -> Memory:
         """What they hold now."""
-        rss = pss = 0
+        return together(self.memory_of_each())
+
+    def memory_of_each(self) -> dict[str, Memory]:
+        """What each holds now, by its number and what was called."""
+        found = {}
         for process in self.processes():
-            rss += info.rss if (info := _read(process.memory_info)) else 0
-            pss += _read(_pss_bytes, process.pid) or 0
-        return Memory(rss / MIB, pss / MIB)
+            if memory := _read(_memory, process.pid):
+                found[f"{process.pid} {_called(_read(process.cmdline) or [])}"] = memory
+        return found
 
     def stop(self) -> None:
         """Ask the first to end, which knows how to end the others; then those others; then end what is left."""
@@ -75,6 +84,11 @@ class ProcessTree:
         psutil.wait_procs(left, timeout=_GRACE_S)
 
 
+def together(of_each: Mapping[str, Memory]) -> Memory:
+    """Of all processes, from that of each."""
+    return Memory(*(sum(column) for column in zip(*map(astuple, of_each.values()), strict=True)))
+
+
 @contextmanager
 def peak_memory(tree: ProcessTree) -> Iterator[Callable[[], Memory]]:
     """Look at the memory once a second; what is yielded says the most that was seen so far."""
@@ -88,16 +102,23 @@ def peak_memory(tree: ProcessTree) -> Iterator[Callable[[], Memory]]:
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        yield lambda: Memory(max(m.rss_mib for m in seen), max(m.pss_mib for m in seen))
+        yield lambda: Memory(*map(max, zip(*map(astuple, seen), strict=True)))
     finally:
         over.set()
         thread.join()
 
 
-def _pss_bytes(pid: int) -> int:
-    """Its share of the pages that it maps."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+def _called(arguments: list[str]) -> str:
+    """The command on one line, without its folder, and without the interpreter where that is Python's."""
+    program, *told = " ".join(arguments).split() or [""]  # some programs put all of it in the first
+    name = Path(program).name
+    return " ".join(told if name.startswith("python") else [name, *told])
+
+
+def _memory(pid: int) -> Memory:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    mib = {name: int(value.split()[0]) / 1024 for name, _, value in (line.partition(":") for line in lines)}
+    return Memory(mib["Rss"], mib["Pss"], mib["Pss_Anon"] + mib["Pss_Shmem"])
 
 
 def _read(question: Callable[..., T], *about: object) -> T | None:

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.bench.serving.artifact import MODEL
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -47,9 +45,18 @@ def settings(instances: int, provider: str) -> Iterator[Setting]:
             yield Setting(sessions, intra_op, callers, batch)
 
 
-def measure(artifact: Path, setting: Setting, provider: str, seconds: float) -> RawResult:
-    """Run one setting in a process of its own. Raises `RuntimeError` where that fails."""
-    task = {"model": str(artifact / MODEL), "provider": provider, "seconds": seconds, **asdict(setting)}
+def measure(model: Path, setting: Setting, provider: str, seconds: float, feed: Path | None = None) -> RawResult:
+    """Run one setting in a process of its own.
+
+    Args:
+        model: an ONNX file.
+        feed: file of NumPy with the inputs of a batch; without it, frames of the bench.
+
+    Raises:
+        RuntimeError: it could not.
+    """
+    task = {"model": str(model), "provider": provider, "seconds": seconds, **asdict(setting)}
+    task["feed"] = str(feed) if feed else None
     command = [sys.executable, "-m", "tests.bench.serving.raw_run", json.dumps(task)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
     if done.returncode:

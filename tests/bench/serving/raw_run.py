@@ -69,7 +69,7 @@ def main() -> None:
     task = parser.parse_args().task
     model, provider, batch = Path(task["model"]), task["provider"], task["batch"]
     sessions = [open_session(model, provider, task["intra_op"]) for _ in range(task["sessions"])]
-    feed = draw(batch)
+    feed = dict(np.load(task["feed"])) if task["feed"] else draw(batch)
     for session in sessions:
         for _ in range(_WARM_RUNS):
             session.run(None, feed)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from tests.bench.serving import raw
+from tests.bench.serving.artifact import MODEL
 from tests.bench.serving.measurements import Cell, Failure, Measurement
 from tests.bench.serving.search import RawSettings, Tried, best_raw, best_setting
 from tests.bench.serving.server import Server, Setting
@@ -36,9 +37,20 @@ class Results:
     failures: list[Failure] = field(default_factory=list)
 
 
-def run(bench: Bench, servers: Sequence[Server], cells: Sequence[Cell], rounds: int, all_settings: bool) -> Results:
-    """Search, then measure; a server that fails once is left out from then on, and said to have failed."""
-    results = Results()
+def run(
+    bench: Bench,
+    servers: Sequence[Server],
+    cells: Sequence[Cell],
+    rounds: int,
+    all_settings: bool,
+    known: Mapping[str, Setting],
+) -> Results:
+    """Search, then measure; a server that fails once is left out from then on, and said to have failed.
+
+    Args:
+        all_settings: whether to try all settings of each server but those of which the best is `known`.
+    """
+    results = Results(settings=dict(known))
     chosen = _search_raw(bench, results)
     left = [s for s in servers if _attempt(results, s, partial(_search, bench, s, results, all_settings))]
     for number in range(1, rounds + 1):
@@ -62,6 +74,8 @@ def _search_raw(bench: Bench, results: Results) -> dict[str, RawSettings]:
 
 def _search(bench: Bench, server: Server, results: Results, all_settings: bool) -> None:
     server.wire.require()
+    if server.name in results.settings:
+        return
     results.settings[server.name] = server.settings[0]
     if all_settings and len(server.settings) > 1:
         results.settings[server.name], tried = best_setting(bench, server)
@@ -71,10 +85,9 @@ def _search(bench: Bench, server: Server, results: Results, all_settings: bool) 
 
 def _raw_round(bench: Bench, number: int, model: str, settings: RawSettings) -> RawRound:
     _say(f"round {number}: raw, {model}")
-    artifact = bench.artifacts[model]
+    file = bench.artifacts[model] / MODEL
     best, latency = (
-        raw.measure(artifact, setting, bench.provider, bench.seconds)
-        for setting in (settings.throughput, settings.latency)
+        raw.measure(file, setting, bench.provider, bench.seconds) for setting in (settings.throughput, settings.latency)
     )
     return RawRound(number, model, best, latency)
 

@@ -51,6 +51,7 @@ class Server:
         command: what starts it; it may write into the scratch folder first.
         environment: variables to add.
         ready: path that answers a GET with 200 once the model, whose name stands for `{model}`, is served.
+        all_ready: says whether all processes are as ready as the one that answered that.
         port_offset: port of the wire, from that of the launch, which is the port of HTTP.
         settings: those worth a try; the first is taken where none is tried.
     """
@@ -60,6 +61,7 @@ class Server:
     wire: Wire
     command: Callable[[Launch], Sequence[str | Path]]
     ready: str
+    all_ready: Callable[[Launch], bool] = lambda launch: True
     requirements: str = ""
     port_offset: int = 0
     environment: Callable[[Launch], Mapping[str, str]] = lambda launch: {}
@@ -74,13 +76,39 @@ def running(server: Server, launch: Launch) -> Iterator[ProcessTree]:
     Raises:
         RuntimeError: it did not become ready; the message has the end of its log.
     """
-    mark, log = uuid.uuid4().hex, launch.scratch / "log.txt"
-    environment = {**os.environ, **server.environment(launch), MARK: mark}
+    path = server.ready.format(model=launch.artifact.name)
+
+    def ready() -> bool:
+        return is_ready(launch.port, path) and server.all_ready(launch)
+
+    folder = None if server.ours else launch.scratch
+    with started(
+        server.name, server.command(launch), server.environment(launch), ready, launch.scratch / "log.txt", folder
+    ) as tree:
+        yield tree
+
+
+@contextmanager
+def started(
+    name: str,
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    ready: Callable[[], bool],
+    log: Path,
+    folder: Path | None = None,
+) -> Iterator[ProcessTree]:
+    """The processes of a command once it is ready; see `running`.
+
+    Args:
+        environment: variables to add.
+        folder: where it runs; here by default.
+    """
+    mark = uuid.uuid4().hex
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(part) for part in server.command(launch)],
-            env=environment,
-            cwd=None if server.ours else launch.scratch,
+            [str(part) for part in command],
+            env={**os.environ, **environment, MARK: mark},
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -88,7 +116,7 @@ def running(server: Server, launch: Launch) -> Iterator[ProcessTree]:
         )
     tree = ProcessTree(process.pid, mark)
     try:
-        _wait_until_ready(server, launch, process, log)
+        _wait_until_ready(name, ready, process, log)
         yield tree
     finally:
         tree.stop()
@@ -108,12 +136,11 @@ def free_port() -> int:
             return port
 
 
-def _wait_until_ready(server: Server, launch: Launch, process: subprocess.Popen[bytes], log: Path) -> None:
-    path = server.ready.format(model=launch.artifact.name)
+def _wait_until_ready(name: str, ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_S
-    while not is_ready(launch.port, path):
+    while not ready():
         ended = process.poll() is not None
         if ended or time.monotonic() > deadline:
             what = f"ended with status {process.returncode}" if ended else f"was not ready within {_START_S:.0f} s"
-            raise RuntimeError(f"{server.name} {what}: {log.read_text(errors='replace')[-_LOG_TAIL:].strip()}")
+            raise RuntimeError(f"{name} {what}: {log.read_text(errors='replace')[-_LOG_TAIL:].strip()}")
         time.sleep(0.1)

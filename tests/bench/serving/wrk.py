@@ -12,8 +12,8 @@ from tests.bench.serving.load import Load
 from tests.bench.serving.wire import Request
 
 _SCRIPT = Path(__file__).with_name("post.lua")
-_MARK = "BENCH "
-_FAILURES = ("connect", "read", "write", "status", "timeout")
+_MARK, _REASON = "BENCH ", "REASON "
+_FAILURES = ("connect", "read", "write", "status", "timeout", "refused")
 _TIMEOUT_S = 30  # of one request
 
 
@@ -31,10 +31,20 @@ def run(port: int, request: Request, clients: int, seconds: float, scratch: Path
     """
     body, headers = scratch / "body.bin", scratch / "headers.txt"
     body.write_bytes(request.body)
-    headers.write_text("".join(f"{name}: {value}\n" for name, value in request.headers.items()))
+    headers.write_text(header_lines(request))
+    return run_script(_SCRIPT, port, request.path, clients, seconds, body, headers)
+
+
+def header_lines(request: Request) -> str:
+    """The headers as the scripts read them."""
+    return "".join(f"{name}: {value}\n" for name, value in request.headers.items())
+
+
+def run_script(script: Path, port: int, path: str, clients: int, seconds: float, *arguments: object) -> Load:
+    """Run a script of wrk that ends as `report.lua` does. Raises `OSError` where that fails."""
     command = ["wrk", "--threads", "1", "--connections", str(clients), "--duration", f"{math.ceil(seconds)}s"]
-    command += ["--timeout", f"{_TIMEOUT_S}s", "--script", str(_SCRIPT)]
-    command += [f"http://127.0.0.1:{port}{request.path}", "--", str(body), str(headers)]
+    command += ["--timeout", f"{_TIMEOUT_S}s", "--script", str(script)]
+    command += [f"http://127.0.0.1:{port}{path}", "--", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 2 * _TIMEOUT_S, check=False)
     if done.returncode:
         raise OSError(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
@@ -42,16 +52,17 @@ def run(port: int, request: Request, clients: int, seconds: float, scratch: Path
 
 
 def parse(output: str) -> Load:
-    """The line that `post.lua` writes at the end. Raises `OSError` where there is none."""
+    """The line that `report.lua` writes at the end. Raises `OSError` where there is none."""
     line = next((line for line in output.splitlines() if line.startswith(_MARK)), None)
     if line is None:
         raise OSError(f"wrk: expected a line that starts with {_MARK!r}, got {output[-300:]!r}")
     seen = json.loads(line.removeprefix(_MARK))
     return Load(
-        requests=seen["requests"] - seen["status"],  # it counts as answered what was answered with an error
+        requests=seen["requests"] - seen["status"] - seen["refused"],  # it counts as answered what was an error
         seconds=seen["duration_us"] / 1e6,
         errors=sum(seen[kind] for kind in _FAILURES),
         p50_ms=seen["p50_us"] / 1e3,
         p90_ms=seen["p90_us"] / 1e3,
         p99_ms=seen["p99_us"] / 1e3,
+        reason=next((line.removeprefix(_REASON) for line in output.splitlines() if line.startswith(_REASON)), ""),
     )

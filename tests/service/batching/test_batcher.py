@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 from contextvars import ContextVar
 
 import pytest
 
+from service.batching.batcher import Batcher
 from service.errors import DeadlineExceeded, EngineFailure, Overloaded, ShuttingDown
 from tests.service.batching.gated_run import Clock, GatedRun, Make, settle
 
@@ -221,15 +223,22 @@ async def test_closing_twice_or_before_the_first_job_is_harmless(make: Make) -> 
     await batcher.close()
 
 
-async def test_a_loop_that_is_torn_down_leaves_no_caller_waiting(make: Make) -> None:
+def test_a_run_that_outlives_its_loop_ends_its_thread_quietly() -> None:
     run = GatedRun()
-    batcher = make(run)
-    caller = asyncio.create_task(batcher.submit(1))
-    await run.started(1)
-    (batch,) = (task for task in asyncio.all_tasks() if "_run_batch" in repr(task))
-    batch.cancel()
-    with pytest.raises(ShuttingDown):
-        await caller
+    before = set(threading.enumerate())
+
+    async def leave() -> None:
+        batcher: Batcher[int, int] = Batcher(run, lambda job: 1, max_rows=4, max_queue_rows=4)
+        caller = asyncio.create_task(batcher.submit(1))
+        await run.started(1)
+        caller.cancel()
+
+    asyncio.run(leave())
+    (worker,) = set(threading.enumerate()) - before
+    assert worker.daemon  # it could not hold up the end of the process either
+    run.let_go()
+    worker.join(5)
+    assert not worker.is_alive()
 
 
 async def test_every_batch_is_observed_with_queue_time_apart_from_run_time(make: Make) -> None:
@@ -296,7 +305,7 @@ async def test_what_joins_and_leaves_the_queue_is_observed_however_it_leaves(mak
     run.let_go()
     await running
     assert sum(changes) == batcher.queued_rows == 0
-    assert sorted(changes) == [-4, -3, -2, 2, 3, 4]
+    assert sorted(changes) == [-4, -3, -2, 4, 2 + 3]  # what joins in one turn of the loop at once
 
 
 async def test_a_failing_observer_is_reported_and_harms_no_job(make: Make) -> None:
@@ -318,3 +327,45 @@ async def test_a_failing_observer_is_reported_and_harms_no_job(make: Make) -> No
 async def test_a_job_without_rows_is_a_programming_error(make: Make) -> None:
     with pytest.raises(ValueError, match="expected one or more jobs of at least 1 row each, got"):
         await make(GatedRun(), rows=lambda job: 0).submit(1)
+
+
+async def test_a_failing_observer_of_the_queue_is_reported_and_harms_no_job(make: Make) -> None:
+    def observe_queue(change: int) -> None:
+        raise RuntimeError("no metrics today")
+
+    failures: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+    run = GatedRun()
+    run.let_go(2)
+    batcher = make(run, observe_queue=observe_queue)
+    assert [await batcher.submit(1), await batcher.submit(2)] == [1, 4]
+    await settle()
+    assert {str(failure["exception"]) for failure in failures} == {"no metrics today"}
+
+
+async def test_a_worker_takes_the_next_batch_while_the_loop_is_busy(make: Make) -> None:
+    run = GatedRun()
+    batcher = make(run)
+    callers = [asyncio.create_task(batcher.submit(1))]
+    await run.started(1)
+    callers.append(asyncio.create_task(batcher.submit(2)))
+    await settle()
+    run.let_go(2)
+    end_s = time.monotonic() + 5
+    while len(run.batches) < 2 and time.monotonic() < end_s:  # the loop does not turn meanwhile
+        time.sleep(0.001)
+    assert run.batches == [[1], [2]]
+    assert await asyncio.gather(*callers) == [1, 4]
+
+
+async def test_one_timer_serves_all_deadlines(make: Make) -> None:
+    run = GatedRun()
+    batcher = make(run)
+    now_s = time.monotonic()
+    callers = [asyncio.create_task(batcher.submit(job, now_s + job / 50)) for job in (3, 1, 2)]
+    late = []
+    for _ in callers:
+        done, _pending = await asyncio.wait([c for c in callers if c not in late], return_when="FIRST_COMPLETED")
+        late += done
+    assert [callers.index(caller) for caller in late] == [1, 2, 0]
+    assert all(isinstance(caller.exception(), DeadlineExceeded) for caller in late)

@@ -10,7 +10,9 @@ import onnxruntime as ort
 import pytest
 
 from service.contract.tensors import ENCODE_OUTPUTS, FUSE_OUTPUTS
+from service.engine.device import Device
 from service.engine.fake import FakeEngine
+from service.engine.lanes import ArrayLane
 from service.engine.onnx_engine import OnnxEngine
 from service.engine.onnx_graph import OnnxGraph
 from service.engine.protocol import Plan
@@ -57,8 +59,10 @@ def spy(folder: Path, name: str, first_input: str) -> SpySession:
 def engine_of(sessions: dict[str, list[SpySession]], buckets: tuple[int, ...]) -> OnnxEngine:
     contract = manifest().tensors
     graphs = {
-        name: OnnxGraph(f"tiny: {name}", contract.graphs[name], each, buckets, contract.steps)  # type: ignore[arg-type]
-        for name, each in sessions.items()
+        name: OnnxGraph(
+            f"tiny: {name}", specs, [ArrayLane(one, specs) for one in sessions[name]], buckets, contract.steps
+        )
+        for name, specs in contract.graphs.items()
     }
     return OnnxEngine(manifest(), graphs, threads=1)
 
@@ -172,7 +176,7 @@ def test_a_provider_that_is_not_there_is_refused_not_replaced(folder: Path) -> N
     if "CUDAExecutionProvider" in ort.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(ArtifactError, match="expected CUDAExecutionProvider as asked for, but this ONNX Runtime has"):
-        OnnxEngine.load(folder, provider="cuda")
+        OnnxEngine.load(folder, device=Device("cuda"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 
@@ -60,13 +61,25 @@ def test_more_sessions_are_taken_where_fewer_answer_hardly_more() -> None:
     assert (plan.sessions, plan.threads) == (4, 1)
 
 
+def test_a_split_has_to_be_faster_in_every_round_for_other_load_may_fall_on_any() -> None:
+    rounds = itertools.count()
+
+    def rate(graph: OnnxGraph, rows: int) -> float:
+        first_is_disturbed = next(rounds) % 6 == 0  # of three rounds
+        return {(2, 1): 20.0 if first_is_disturbed else 100.0, (1, 2): 60.0}[graph]  # type: ignore[index]
+
+    plan = tune(opener, 2, rate)[1]
+    assert (plan.sessions, plan.threads) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("rates", "rows"),
     [
-        ({1: 1000, 2: 1500, 4: 1900, 8: 2000, 16: 2050, 32: 2040, 64: 2050}, 8),  # within 3 % of the best
-        ({1: 1000, 2: 990, 4: 980, 8: 900, 16: 800, 32: 700, 64: 600}, 1),
+        ({1: 1000, 2: 1500, 4: 1900, 8: 2000, 16: 2050, 32: 2040}, 8),  # within 3 % of the best
+        ({1: 1000, 2: 990, 4: 980}, 1),  # twice no gain: more are not tried
+        ({1: 1000, 2: 1900, 4: 1850, 8: 2000, 16: 1800, 32: 2050}, 8),
         ({1: 100, 2: 200, 4: 400, 8: 800, 16: 1600, 32: 3200, 64: 6400}, 64),
-        ({1: 20, 2: 20, 4: 20, 8: 20}, 1),  # 8 rows take 0.4 s: more are not tried
+        ({1: 20, 2: 21, 4: 22, 8: 23}, 8),  # which take 0.35 s: more are not tried
     ],
 )
 def test_rows_end_where_more_of_them_gain_nothing(rates: dict[int, float], rows: int) -> None:
@@ -78,6 +91,15 @@ def test_a_rate_counts_the_rows_of_all_sessions() -> None:
     for sessions in (1, 3):
         rate = rows_per_s(Sleeper(sessions, 0.02), rows=5, window_s=0.1)  # type: ignore[arg-type]
         assert 0.3 < rate / (sessions * 5 / 0.02) < 1.05
+
+
+def test_the_time_of_a_processor_does_not_count_what_others_take() -> None:
+    waiting = Sleeper(1, 0.02)
+    by_wall, by_processor = (
+        rows_per_s(waiting, rows=1, clock=clock, window_s=0.05)  # type: ignore[arg-type]
+        for clock in (time.perf_counter, time.thread_time)
+    )
+    assert by_processor > 10 * by_wall
 
 
 def test_an_engine_finds_its_plan_while_it_warms_up_unless_it_is_given(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""What the connections of one process share: the calls that they begin, and who looks after those that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from fastapi import FastAPI
+from uvicorn.server import ServerState
+
+from service.api.gateway import Gateway
+from service.api.infer_calls import InferCalls
+
+TIDY_S = 1.0
+
+
+class Connection(Protocol):
+    """What is asked of a connection."""
+
+    def tidy(self, now_s: float) -> None:
+        """Look whether it has waited too long, by a time of `time.monotonic()`."""
+
+
+class ExpressLane:
+    """Belongs to one event loop.
+
+    Attributes:
+        calls: begins infer calls.
+        loop: the event loop.
+        body_timeout_s: that a body may take to arrive.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.calls = InferCalls(gateway)
+        self.loop = asyncio.get_running_loop()
+        self.body_timeout_s = gateway.settings.body_timeout_s
+        self._connections: set[Connection] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._default_headers: list[tuple[bytes, bytes]] = []
+        self._default_lines = b""
+
+    @classmethod
+    def of(cls, app: FastAPI) -> ExpressLane:
+        """That of an application."""
+        lane = getattr(app.state, "express_lane", None)
+        if not isinstance(lane, cls):
+            lane = app.state.express_lane = cls(app.state.gateway)
+        return lane
+
+    def enter(self, connection: Connection) -> None:
+        """A connection was made. One timer looks after all of them: one each would cost more than the rest."""
+        self._connections.add(connection)
+        if self._timer is None:
+            self._timer = self.loop.call_later(TIDY_S, self._tidy)
+
+    def leave(self, connection: Connection) -> None:
+        """A connection was lost."""
+        self._connections.discard(connection)
+
+    def default_lines(self, state: ServerState) -> bytes:
+        """The headers that uvicorn adds to every answer: it makes them anew once a second."""
+        if state.default_headers is not self._default_headers:
+            self._default_headers = state.default_headers
+            self._default_lines = b"".join([b"%b: %b\r\n" % header for header in state.default_headers])
+        return self._default_lines
+
+    def _tidy(self) -> None:
+        now_s = time.monotonic()
+        for connection in list(self._connections):
+            connection.tidy(now_s)
+        self._timer = self.loop.call_later(TIDY_S, self._tidy) if self._connections else None

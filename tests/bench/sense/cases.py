@@ -1,0 +1,36 @@
+"""What is asked of `/v1/sense`: requests of some frames that share some scene captures, from some clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from service.contract.tensors import MULTIMODAL, RADIO
+
+
+@dataclass(frozen=True)
+class Case:
+    """Frames and scene captures of a request, and clients that each wait for the answer before they ask again."""
+
+    frames: int
+    captures: int
+    clients: int
+
+    @property
+    def share(self) -> str:
+        """Captures a frame: what a frame costs the model depends on no other part of the case."""
+        return str(Fraction(self.captures, self.frames))
+
+    def __str__(self) -> str:
+        frames = f"{self.frames} frame{'s' * (self.frames > 1)}"
+        captures = f", {self.captures} capture{'s' * (self.captures > 1)}" if self.captures else ""
+        return f"{frames}{captures}; {self.clients} clients"
+
+
+SEPARATE = Case(1, 1, 32)  # each frame with a capture of its own, and
+SHARED = Case(8, 1, 4)  # as many in flight that share captures by eights
+CASES = {
+    MULTIMODAL.name: (Case(1, 0, 32), SEPARATE, SHARED, Case(16, 2, 4)),
+    RADIO.name: (Case(1, 0, 32), Case(16, 0, 4)),
+}
+"""By the contract of the artifact."""
