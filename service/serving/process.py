@@ -13,6 +13,7 @@ from service.engine.cores import usable_cores
 from service.engine.discovery import load_artifacts
 from service.engine.loading import loader
 from service.metrics import Seat
+from service.serving.garbage import collect_seldom
 from service.serving.memory import keep_freed_memory
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
@@ -45,7 +46,7 @@ def build_app(settings: Settings, on_fatal: Callable[[], None], seat: Seat | Non
     keep_freed_memory()
     load = loader(settings, cores=max(1, usable_cores() // settings.workers))
     found = load_artifacts(settings.models, load, settings.prefer)
-    return create_app(
+    app = create_app(
         settings,
         found.by_site,
         on_fatal=on_fatal,
@@ -54,6 +55,8 @@ def build_app(settings: Settings, on_fatal: Callable[[], None], seat: Seat | Non
         others=found.others,
         load=load,
     )
+    collect_seldom()
+    return app
 
 
 def server_config(settings: Settings, app: FastAPI | Callable[[], FastAPI], workers: int = 1) -> uvicorn.Config:
