@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.protocol import Outputs
-from service.errors import BufferUnavailable, CellsenseError, EngineFailure, TimestampConflict
+from service.errors import BufferUnavailable, CellsenseError, EngineFailure, Overloaded, TimestampConflict
 from service.metrics import Metrics
 from service.pipeline.answers import Answer
 from service.pipeline.assembly import fuse_inputs
@@ -61,7 +61,8 @@ class Completion:
         try:
             await self._fuse_and_decode(requests)
         except CellsenseError as error:
-            if isinstance(error, EngineFailure) and len(requests) > 1:  # only one of them may be at fault
+            # Only one of them may be at fault, and for some of them there may be room in the queue.
+            if isinstance(error, EngineFailure | Overloaded) and len(requests) > 1:
                 await asyncio.gather(*(self._complete([request]) for request in requests))
                 return
             for request in requests:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,15 @@ from service.contract.manifest import Manifest
 from service.engine.fake import FakeEngine
 from service.engine.fake_radio import FakeRadioEngine
 from service.engine.protocol import Engine, Inputs, Outputs
-from service.errors import ArtifactError, EngineFailure, NotReady, TimestampConflict, UnknownSite, UnknownTask
+from service.errors import (
+    ArtifactError,
+    EngineFailure,
+    NotReady,
+    Overloaded,
+    TimestampConflict,
+    UnknownSite,
+    UnknownTask,
+)
 from service.metrics import Metrics
 from service.normalizers.text import text_tokens
 from service.pipeline import Answer, Batch, Pipeline, SiteFrame, SiteScene
@@ -214,6 +223,26 @@ async def test_a_request_that_breaks_the_model_fails_alone(buffer: TrajectoryBuf
     outcomes = [outcome for (outcome,) in await crowd(pipeline, engine, requests)]
     assert [type(outcome) for outcome in outcomes] == [Answer, Answer, EngineFailure, Answer]
     assert [o.explanation.trajectory_length for o in outcomes if isinstance(o, Answer)] == [1, 1, 1]
+    await pipeline.close()
+
+
+async def test_where_not_all_fit_into_the_queue_some_are_answered(buffer: TrajectoryBuffer) -> None:
+    engine = Crowded()
+    pipeline = pipeline_of(engine, buffer)
+    await pipeline.warm_up()
+    fuse, turned_away = pipeline.models[0].runners["fuse"].submit, 0
+
+    async def full_for_more_than_one(inputs: Inputs, *args: Any) -> Outputs:
+        nonlocal turned_away
+        if len(inputs["text"]) > 1:
+            turned_away += 1
+            raise Overloaded(1.0)
+        return await fuse(inputs, *args)
+
+    pipeline.models[0].runners["fuse"].submit = full_for_more_than_one  # type: ignore[method-assign]
+    outcomes = await crowd(pipeline, engine, [Batch((), (frame(f"ue-{n}"),)) for n in range(4)])
+    assert all(isinstance(outcome, Answer) for (outcome,) in outcomes)
+    assert turned_away == 1
     await pipeline.close()
 
 
