@@ -33,6 +33,7 @@ from service.pipeline.completion import Encoded, _Batch
 from service.pipeline.normalise import Work, normalise
 from service.pipeline.observing import observe_answers
 from service.pipeline.outcomes import frame_outcomes
+from service.serving.garbage import collect_seldom
 from service.serving.memory import keep_freed_memory
 from service.settings import Settings
 from tests.bench.sense.material import raw
@@ -107,6 +108,7 @@ async def measure(models: Path, artifact: str, rounds: int, most: int) -> dict[s
     load = partial(OnnxEngine.load, sessions=1, intra_op_threads=1)
     gateway = Gateway(Settings(models=models, prefer=(artifact,)), load_artifacts(models, load, [artifact]).by_site)
     best: dict[str, float] = {}
+    collect_seldom()
     async with gateway.running():
         while not gateway.repository.ready():
             await asyncio.sleep(0.05)
