@@ -68,6 +68,7 @@ class GraphCall:
             self._end()
 
     def _answered(self, piece: Piece) -> None:
+        piece.done = _nobody  # else tensors would stay until somebody looks for cycles
         if self._left <= 0:
             return  # an earlier piece failed
         if piece.error is not None:
@@ -86,4 +87,10 @@ class GraphCall:
         """Let go of the pieces that are left."""
         self._left = 0
         self._batcher.abandon(self._pieces)
+        for piece in self._pieces:
+            piece.done = _nobody
         self._statistics.failed(time.monotonic() - self.queued_at_s)
+
+
+def _nobody(_: Piece) -> None:
+    """Whoever waited knows."""

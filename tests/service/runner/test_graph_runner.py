@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,22 @@ async def test_one_callers_numbers_fail_nobody_else(engine: Recording, runner: G
         assert isinstance(answer, dict)
         np.testing.assert_array_equal(answer["double"], np.full((1, 3), 2 * value))
     assert engine.rows == [1, 3, 1, 1, 1]
+
+
+async def test_the_tensors_of_a_call_go_with_it_and_wait_for_no_garbage_collector(runner: GraphRunner) -> None:
+    gone = []
+    gc.collect()
+    gc.disable()
+    try:
+        for rows in (2, 40):  # in one piece, and in several
+            call = inputs(rows)
+            gone += [weakref.ref(tensor) for tensor in call.values()]
+            await runner.submit(call, FOREVER_S)
+            del call
+        await runner.submit(inputs(1), FOREVER_S)  # a thread may hold its last batch until it has another
+        assert [tensor() is None for tensor in gone] == [True] * len(gone)
+    finally:
+        gc.enable()
 
 
 async def test_statistics_tell_success_from_failure(runner: GraphRunner) -> None:
