@@ -17,6 +17,7 @@ from service.engine.protocol import Engine, Inputs, Outputs
 from service.errors import ArtifactError, EngineFailure, NotReady, UnknownSite, UnknownTask
 from service.metrics import Metrics
 from service.pipeline import Answer, Batch, Pipeline, SiteFrame, SiteScene
+from service.runner.graph_runner import GraphRunner, runners
 from service.settings import Settings
 from service.telemetry.stages import Stages
 from service.trajectory.buffer import TrajectoryBuffer
@@ -59,7 +60,11 @@ async def buffer() -> AsyncIterator[TrajectoryBuffer]:
 def pipeline_of(engine: Engine, buffer: TrajectoryBuffer) -> Pipeline:
     engines = {site.name: engine for site in engine.manifest.sites}
     metrics = Metrics()
-    return Pipeline(engines, buffer, SETTINGS, metrics, Stages(metrics.compute), now_s=lambda: NOW_S)
+
+    def made(engine: Engine) -> dict[str, GraphRunner]:
+        return runners(engine, SETTINGS, metrics.compute)
+
+    return Pipeline(engines, made, buffer, SETTINGS, metrics, Stages(metrics.compute), now_s=lambda: NOW_S)
 
 
 def frame(ue: str, seed: int = 0, **fields: object) -> SiteFrame:
@@ -73,7 +78,7 @@ def deadline_s() -> float:
 async def test_each_capture_is_encoded_once_however_many_frames_share_it(buffer: TrajectoryBuffer) -> None:
     engine = Recorder()
     pipeline = pipeline_of(engine, buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     scenes = tuple(SiteScene("city", SceneCapture(radar=detections(seed))) for seed in range(3))
     frames = tuple(frame(f"ue-{i}", i, scene=i % 2) for i in range(10))
     outcomes = await pipeline.sense(Batch(scenes, frames), deadline_s())
@@ -88,7 +93,7 @@ async def test_outputs_that_are_not_finite_fail_their_frame_alone(
 ) -> None:
     engine = Recorder()
     pipeline = pipeline_of(engine, buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     engine.spoilt[graph] = (name, 1)
     outcomes = await pipeline.sense(Batch((), (frame("a"), frame("b"), frame("c"))), deadline_s())
     assert isinstance(outcomes[1], EngineFailure)
@@ -112,7 +117,7 @@ async def test_outputs_of_a_radio_model_that_are_not_finite_fail_their_frame_alo
             return outputs
 
     pipeline = pipeline_of(Spoilt(radio_manifest()), buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     frames = tuple(replace(frame(ue), site="street", path=True) for ue in "abc")
     first, second, third = await pipeline.sense(Batch((), frames), deadline_s())
     assert isinstance(second, EngineFailure)
@@ -125,7 +130,7 @@ async def test_outputs_of_a_radio_model_that_are_not_finite_fail_their_frame_alo
 
 async def test_batches_of_any_size_are_answered(buffer: TrajectoryBuffer) -> None:
     pipeline = pipeline_of(FakeEngine(manifest()), buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     for size in (1, 63, 64, 65, 256):
         frames = tuple(frame(f"{size}-{i}", i) for i in range(size))
         outcomes = await pipeline.sense(Batch((), frames), deadline_s())
@@ -139,7 +144,7 @@ async def test_a_text_that_asks_for_nothing_the_site_can_do_is_refused(buffer: T
             return {**super().fuse(inputs), "task_logits": np.full((len(inputs["text"]), 3), -1, np.float32)}
 
     pipeline = pipeline_of(Deaf(manifest()), buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     deaf, spoken = await pipeline.sense(Batch((), (frame("a", text="sing"), frame("b"))), deadline_s())
     assert isinstance(deaf, UnknownTask)
     assert deaf.field == "frames[0].text"
@@ -151,7 +156,7 @@ async def test_a_text_that_asks_for_nothing_the_site_can_do_is_refused(buffer: T
 async def test_embeddings_of_another_model_do_not_enter_a_trajectory(buffer: TrajectoryBuffer) -> None:
     for version, files in (("1.0.0", {"encode": "a"}), ("1.0.0", {"encode": "b"}), ("2.0.0", {"encode": "b"})):
         pipeline = pipeline_of(FakeEngine(replace(manifest(), version=version, files=files)), buffer)
-        await pipeline.warm_up()
+        pipeline.resume()
         (outcome,) = await pipeline.sense(Batch((), (frame("a"),)), deadline_s())
         assert isinstance(outcome, Answer)
         assert outcome.explanation.trajectory_length == 1
