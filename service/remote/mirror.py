@@ -54,6 +54,7 @@ class Mirror(Catalogue[Mirrored]):
     """See `Catalogue`. Shows what the engine said last.
 
     Attributes:
+        link: to the engine, with the segment in which requests may be received.
         engines: the engine of each site, by the site's name, as they were when this process started.
     """
 
@@ -66,7 +67,7 @@ class Mirror(Catalogue[Mirrored]):
             served: what the engine has loaded at its start.
         """
         super().__init__(folder)
-        self._link = link
+        self.link = link
         self._on_told: Callable[[bool], None] = lambda ready: None
         artifacts = [RemoteEngine(artifact) for artifact in served.artifacts]
         self.engines = {site: engine for engine in artifacts for site in engine.described.sites}
@@ -78,7 +79,7 @@ class Mirror(Catalogue[Mirrored]):
         It is told whether all that the engine loaded at its start is warm.
         """
         self._on_told = told
-        self._link.start()
+        self.link.start()
 
     def pin(self, engine: RemoteEngine) -> dict[str, RemoteRunner]:
         """Runners of an artifact by which frames are answered, by graph. They stay when the engine is replaced."""
@@ -88,15 +89,15 @@ class Mirror(Catalogue[Mirrored]):
     async def close(self) -> None:
         """See `Catalogue.close`."""
         await super().close()
-        await self._link.close()
+        await self.link.close()
 
     async def load(self, name: str) -> None:
         """See `Catalogue.load`; raises `NotReady` where there is no engine."""
-        await self._link.load(name)
+        await self.link.load(name)
 
     async def unload(self, name: str) -> None:
         """See `Catalogue.unload`; raises `NotReady` where there is no engine."""
-        await self._link.unload(name)
+        await self.link.unload(name)
 
     def _told(self, served: Served | None) -> None:
         if served is None:
@@ -130,7 +131,7 @@ class Mirror(Catalogue[Mirrored]):
 
     def _mirrored(self, described: ServedArtifact) -> Mirrored:
         manifest = Manifest.from_json(described.manifest)
-        by_graph = {graph: RemoteRunner(self._link, manifest, graph) for graph in manifest.tensors.graphs}
+        by_graph = {graph: RemoteRunner(self.link, manifest, graph) for graph in manifest.tensors.graphs}
         return Mirrored(
             name=manifest.name,
             runners={runner.name: runner for runner in by_graph.values()},

@@ -33,6 +33,7 @@ from service.runner.graph_runner import GraphRunner
 from service.runner.repository import Repository
 from service.runner.runner import Runner
 from service.serving.children import Child, Line
+from service.telemetry.logs import configure_logs
 from tests.bench.serving.artifact import write_artifact
 from tests.bench.serving.bench_model import SIZES
 from tests.bench.serving.tensors import INPUTS, OUTPUTS
@@ -198,6 +199,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
     options = parser.parse_args()
+    configure_logs("error", None)
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES.values():
             write_artifact(Path(folder), size)

@@ -66,7 +66,7 @@ async def test_deadline_passes_in_the_engine_and_memory_stays_until_the_run_has_
     engine, (side,) = await started(both)
     gate, runner, segment = engine.engines[MODEL], runner_of(side), side.link.segment
     gate.go.clear()
-    with pytest.raises(DeadlineExceeded, match=r"got none after 0\.0"):
+    with pytest.raises(DeadlineExceeded, match="got none after"):
         await runner.submit(doubler_inputs(1), time.monotonic() + 0.03)
     assert segment.taken_bytes > 0
     gate.go.set()
