@@ -39,11 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(**settings: Any) -> int:
     """Run the gateway until SIGTERM or SIGINT; requests in flight are finished."""
-    from service.serving.process import run_process
-    from service.serving.workers import run_workers
-
     chosen = Settings(**settings)
-    return run_process(chosen) if chosen.workers == 1 else run_workers(chosen)
+    if chosen.workers == 1:
+        from service.serving.process import run_process
+
+        return run_process(chosen)
+    from service.serving.workers import run_workers  # without ONNX Runtime, which only the engine's process loads
+
+    return run_workers(chosen)
 
 
 def replay(file: Path, url: str, out: Path | None, as_json: bool, every_row: bool) -> int:

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     grpc_port: int | None = Field(default=None, ge=0, le=65535)
     """TCP port for the Open Inference Protocol over gRPC, e.g. 8001; none by default. Needs cellsense[grpc]."""
     workers: int = Field(default=1, ge=1)
-    """Processes that answer requests, each with the models loaded, behind the one port."""
+    """Processes that answer requests behind the one port; if several, one more runs the models for all of them."""
     models: Path = Path(__file__).resolve().parent.parent / "models" / "zoo"
     """Folder of artifacts, one folder each."""
     prefer: Names = ("gated-fusion",)
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     sessions: int | None = Field(default=None, ge=1)
     """Runs of one model at the same time. Without this and their threads: what runs fastest, found at start."""
     intra_op_threads: int | None = Field(default=None, ge=1)
-    """Threads within one run; by default the cores of the container, shared by processes and sessions."""
+    """Threads within one run; by default the cores of the container, shared by sessions."""
     threads: int | None = Field(default=None, ge=1)
     """Threads that parse requests, and as many that normalise them; by default the cores of the container."""
 

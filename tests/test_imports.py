@@ -43,6 +43,10 @@ def test_demo_loads_neither_the_models_nor_a_training_library() -> None:
     assert _loaded_by("import service.demo.demo") & TRAINING_ONLY == set()
 
 
+def test_a_process_that_only_answers_requests_does_not_load_onnx_runtime() -> None:
+    assert "onnxruntime" not in _loaded_by("import service.cli, service.serving.workers, service.rpc.servicer")
+
+
 @pytest.mark.parametrize("module", ["batching", "trajectory", "normalizers", "contract.tensors", "errors"])
 def test_parts_below_the_engine_do_not_load_onnx_runtime(module: str) -> None:
     assert "onnxruntime" not in _loaded_by(f"import service.{module}")

@@ -23,6 +23,7 @@ from service.api.specification import API_VERSION, DESCRIPTION, TITLE, specifica
 from service.engine.protocol import Engine
 from service.errors import CellsenseError
 from service.metrics import Seat
+from service.remote.mirror import Mirror
 from service.runner.repository import Load
 from service.settings import Settings
 from service.telemetry.tracer import Tracer
@@ -33,7 +34,7 @@ _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_config
 
 def create_app(
     settings: Settings,
-    engines: Mapping[str, Engine],
+    engines: Mapping[str, Engine] | Mirror,
     now_s: Callable[[], float] = time.time,
     on_fatal: Callable[[], None] = lambda: None,
     seat: Seat | None = None,
@@ -45,7 +46,7 @@ def create_app(
 
     Args:
         settings: everything that can be set.
-        engines: the engine of each site, by the site's name.
+        engines: the engine of each site, by the site's name; or those of another process.
         now_s: Unix time.
         on_fatal: called when the service will never become ready.
         seat: among the processes whose metrics count together; None where there is one process.

@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -19,6 +21,8 @@ from service.feedback.store import AnswerStore
 from service.metrics import Metrics, Seat
 from service.oip.inference import Inference
 from service.pipeline import Pipeline
+from service.remote.mirror import Mirror
+from service.runner.catalogue import Catalogue
 from service.runner.graph_runner import runners
 from service.runner.repository import Load, Repository
 from service.settings import Settings
@@ -38,7 +42,7 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
-        engines: Mapping[str, Engine],
+        engines: Mapping[str, Engine] | Mirror,
         now_s: Callable[[], float] = time.time,
         on_fatal: Callable[[], None] = lambda: None,
         seat: Seat | None = None,
@@ -50,7 +54,7 @@ class Gateway:
 
         Args:
             settings: everything that can be set.
-            engines: the engine of each site, by the site's name.
+            engines: the engine of each site, by the site's name; or those of another process.
             now_s: Unix time.
             on_fatal: called when the models cannot be warmed up, so that the service will never be ready.
             seat: among the processes whose metrics count together, if any.
@@ -70,20 +74,28 @@ class Gateway:
         buffer = TrajectoryBuffer(
             self.redis, ttl_s=settings.trajectory_ttl_s, late_tolerance_s=settings.late_tolerance_s
         )
-        self.pipeline = Pipeline(engines, buffer, settings, self.metrics, self.stages, now_s)
-        self.repository = Repository(
-            settings.models, load, lambda engine: runners(engine, settings, self.metrics.compute)
-        )
-        for model in self.pipeline.models:
-            self.repository.add(model.engine, model.runners)
-        for engine in others:
-            self.repository.add(engine)
+        self.repository: Catalogue[Any]
+        parts = (buffer, settings, self.metrics, self.stages, now_s)
+        if isinstance(engines, Mirror):
+            self.repository = engines
+            self.pipeline = Pipeline(engines.engines, engines.pin, *parts)
+            self._become_ready = partial(self._follow, engines)
+        else:
+            self.repository = repository = Repository(
+                settings.models, load, lambda engine: runners(engine, settings, self.metrics.compute)
+            )
+            self.pipeline = Pipeline(engines, repository.pin, *parts)
+            self._become_ready = partial(self._warm_up, repository)
+            for engine in others:
+                repository.add(engine)
         self.inference = Inference()
         store = AnswerStore(self.redis, settings.label_ttl_s) if settings.label_ttl_s else None
         self.feedback = Feedback(store, self.metrics.truth)
         self.bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes, settings.body_timeout_s)
         self.parsers = ThreadPoolExecutor(settings.threads or usable_cores(), thread_name_prefix="parse")
-        self._sampler = Sampler(self.metrics.system, self.redis.reachable, device_reader(settings.provider))
+        # Devices are looked at by the process that uses them.
+        devices = "cpu" if isinstance(engines, Mirror) else settings.provider
+        self._sampler = Sampler(self.metrics.system, self.redis.reachable, device_reader(devices))
         self._on_fatal = on_fatal
         self._tracer = tracer
         self._replaces_another = seat is not None and seat.inherited
@@ -95,7 +107,7 @@ class Gateway:
         A process that takes the place of one that died is warm before it is entered: until then the others answer.
         """
         await self.redis.start()
-        tasks = [asyncio.create_task(self._sampler.run()), asyncio.create_task(self._warm_up())]
+        tasks = [asyncio.create_task(self._sampler.run()), asyncio.create_task(self._become_ready())]
         try:
             if self._replaces_another:
                 await tasks[1]
@@ -116,8 +128,6 @@ class Gateway:
         """Raise `ArtifactError` where models cannot be loaded and unloaded while the service runs."""
         if not self.settings.model_control:
             raise ArtifactError("models cannot be loaded or unloaded: the service was started with model_control off")
-        if self.settings.workers > 1:
-            raise ArtifactError("models cannot be loaded or unloaded: the service has several processes; restart it")
 
     @asynccontextmanager
     async def grpc(self) -> AsyncIterator[None]:
@@ -145,18 +155,34 @@ class Gateway:
         ):
             yield
 
-    async def _warm_up(self) -> None:
+    async def _warm_up(self, repository: Repository) -> None:
         started_s = time.monotonic()
         try:
-            await self.repository.warm_up()
-            await self.pipeline.warm_up()
-            self.repository.publish_pinned()
-        except Exception:
+            await repository.warm_up()
+        except Exception as error:
+            self.pipeline.suspend(f"the models could not be warmed up: {error}")
             log.exception("The models could not be warmed up: the service will not become ready")
             self._on_fatal()
         else:
+            self.pipeline.resume()
             took_s = round(time.monotonic() - started_s, 3)
             log.info("Ready to serve", sites=sorted(self.pipeline.sites), warm_up_s=took_s)
+
+    async def _follow(self, mirror: Mirror) -> None:
+        """Be ready whenever the engine in another process is; ends when it is so for the first time."""
+        ready = asyncio.Event()
+
+        def told(is_ready: bool) -> None:
+            structlog.contextvars.clear_contextvars()  # it is called wherever the engine's answers arrive
+            if is_ready and not self.pipeline.available:
+                self.pipeline.resume()
+                log.info("Ready to serve", sites=sorted(self.pipeline.sites))
+                ready.set()
+            elif not is_ready:
+                self.pipeline.suspend("the engine is being started: ask /readyz until it says 200")
+
+        mirror.start(told)
+        await ready.wait()
 
     def _observe_redis(self, operation: str, duration_s: float, well: bool) -> None:
         self.metrics.system.redis_duration.labels(operation).observe(duration_s)

@@ -23,8 +23,7 @@ from service.api.problems import HttpProblem, problem_response
 from service.engine.protocol import Outputs
 from service.errors import CellsenseError, EngineFailure
 from service.oip.codec import HEADER_LENGTH, InferRequest, write_response
-from service.runner.graph_call import Call
-from service.runner.graph_runner import GraphRunner
+from service.runner.runner import Call, Runner
 
 GONE = 499  # status of a call whose client went away: nobody reads it, but it is counted
 
@@ -119,7 +118,7 @@ class InferCall:
         self._calls, self._head, self._started_s, self._answered = calls, head, started_s, answered
         self._call: Call | None = None
         self._request: InferRequest
-        self._runner: GraphRunner
+        self._runner: Runner
         self.clean = True
         self.identity = new_request_id(head.request_id)
 

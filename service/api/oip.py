@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -12,7 +14,7 @@ from service.api.media import JSON
 from service.api.reading import shown
 from service.errors import InvalidInput
 from service.oip import documents
-from service.runner.repository import Repository
+from service.runner.catalogue import Catalogue
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
@@ -40,7 +42,7 @@ async def ready(request: Request) -> Response:
 @router.get("/models/stats", **documentation.OIP_ALL_STATISTICS)
 async def all_statistics(request: Request) -> Response:
     """What every model that is ready has done since it was loaded."""
-    return JSON.response(documents.statistics(_repository(request).ready()))
+    return JSON.response(await documents.statistics(_repository(request).ready()))
 
 
 @router.get("/models/{model}", **documentation.OIP_MODEL)
@@ -69,7 +71,7 @@ async def model_config(request: Request, model: str, version: str = "") -> Respo
 @router.get("/models/{model}/versions/{version}/stats", **documentation.OIP_VERSION_STATISTICS)
 async def model_statistics(request: Request, model: str, version: str = "") -> Response:
     """What a model has done since it was loaded."""
-    return JSON.response(documents.statistics([_repository(request).runner(model, version)]))
+    return JSON.response(await documents.statistics([_repository(request).runner(model, version)]))
 
 
 @router.post("/models/{model}/infer", **documentation.OIP_INFER)
@@ -118,5 +120,5 @@ def _gateway(request: Request) -> Gateway:
     return gateway
 
 
-def _repository(request: Request) -> Repository:
+def _repository(request: Request) -> Catalogue[Any]:
     return _gateway(request).repository

@@ -269,9 +269,9 @@ class Batcher(Generic[Job, Result]):
         with self._lock:
             batch = self._batches.pop(key)
         for position, entry in enumerate(batch):
+            entry.started_at_s, entry.ended_at_s = start_s, end_s
             if entry.over:
                 continue
-            entry.started_at_s, entry.ended_at_s = start_s, end_s
             if isinstance(results, Exception):
                 self._fail(entry, partial(engine_failure, results))
                 continue

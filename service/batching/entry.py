@@ -18,7 +18,8 @@ class Entry(Generic[Job, Result]):
     Attributes:
         job: what is to be done.
         rows: its size.
-        queued_at_s, started_at_s, ended_at_s: times on the batcher's clock; NaN for what did not happen.
+        queued_at_s, started_at_s, ended_at_s: times on the batcher's clock; NaN for what did not happen (yet: a job
+            that is over while it runs still ends).
         deadline_s: the time after which nobody wants the answer, infinite where the caller did not say.
         done: to be called with this entry once it has its `result` or its `error`.
         taken: whether a worker has it, or had.

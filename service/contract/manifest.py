@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from service.contract.labels import ACTIVITIES, MODALITIES, SCENE_MODALITIES, TASKS
 from service.contract.sites import Site
@@ -95,26 +97,32 @@ class Manifest:
         key = None if carrier_hz is None or not math.isfinite(carrier_hz) else f"{carrier_hz:.0f}"
         return self.calibration if key is None else self.carriers.get(key, self.calibration)
 
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as JSON-ready values."""
+        return {**asdict(self), "sites": [s.to_json() for s in self.sites]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        """The inverse of `to_json`. Raises `AttributeError`, `KeyError`, `TypeError` or `ValueError`."""
+        data = {**_NO_SENSING, **data} if data.get("contract") == GENERIC else dict(data)
+        data["sites"] = tuple(Site.from_json(s) for s in data["sites"])
+        data["calibration"] = Calibration(**data["calibration"])
+        data["carriers"] = {key: Calibration(**value) for key, value in data.get("carriers", {}).items()}
+        data["training_data"] = tuple(data["training_data"])
+        found = cls(**data)
+        _ = found.tensors  # must be known
+        return found
+
     def save(self, folder: Path) -> None:
         """Write `manifest.json` into `folder`."""
-        data = {**asdict(self), "sites": [s.to_json() for s in self.sites]}
-        (folder / "manifest.json").write_text(json.dumps(data, indent=2, sort_keys=True) + "\n")
+        (folder / "manifest.json").write_text(json.dumps(self.to_json(), indent=2, sort_keys=True) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
         """Read `manifest.json`. Raises `ValueError` naming the file where it does not fit."""
         path = folder / "manifest.json"
         try:
-            data = json.loads(path.read_text())
-            if data.get("contract") == GENERIC:
-                data = {**_NO_SENSING, **data}
-            data["sites"] = tuple(Site.from_json(s) for s in data["sites"])
-            data["calibration"] = Calibration(**data["calibration"])
-            data["carriers"] = {key: Calibration(**value) for key, value in data.get("carriers", {}).items()}
-            data["training_data"] = tuple(data["training_data"])
-            found = cls(**data)
-            _ = found.tensors  # must be known
-            return found
+            return cls.from_json(json.loads(path.read_text()))
         except (AttributeError, OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: not a manifest of this version: {error}") from error
 

@@ -109,12 +109,24 @@ def _aligned(job: Inputs) -> dict[str, NDArray[np.generic]]:
 
 
 def _concatenate(jobs: list[Inputs]) -> dict[str, NDArray[np.generic]]:
+    """The rows of all jobs, tensor by tensor.
+
+    By slices of memory: NumPy would let go of the interpreter's lock for each part, and every time wait for its turn
+    behind the event loop. That took ten times as long as copying.
+    """
     merged = {}
     for name, first in jobs[0].items():
         parts = [job[name] for job in jobs]
-        out = aligned_empty((sum(map(len, parts)), *first.shape[1:]), first.dtype)
-        merged[name] = np.concatenate(parts, out=out)
+        merged[name] = together = aligned_empty((sum(map(len, parts)), *first.shape[1:]), first.dtype)
+        there, start = memoryview(_bytes_of(together)), 0
+        for part in parts:
+            there[start : start + part.nbytes] = _bytes_of(part)
+            start += part.nbytes
     return merged
+
+
+def _bytes_of(array: NDArray[np.generic]) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _needed_captures(inputs: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

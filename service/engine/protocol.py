@@ -35,8 +35,8 @@ class Plan:
     rates: Mapping[int, float] = field(default_factory=dict)
 
 
-class Engine(Protocol):
-    """A loaded artifact. Safe to call from several threads at once."""
+class Described(Protocol):
+    """What is known of a loaded artifact, wherever it is."""
 
     @property
     def name(self) -> str:
@@ -49,6 +49,10 @@ class Engine(Protocol):
     @property
     def providers(self) -> tuple[str, ...]:
         """Execution providers in use, most preferred first."""
+
+
+class Engine(Described, Protocol):
+    """A loaded artifact. Safe to call from several threads at once."""
 
     def plan(self, graph: str) -> Plan:
         """How a graph is best run; final after `warm_up`."""

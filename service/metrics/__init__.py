@@ -12,10 +12,10 @@ from service.metrics.compute import ComputeMetrics
 from service.metrics.families import Families, Family
 from service.metrics.sensing import SensingMetrics, TruthMetrics
 from service.metrics.shared import Seat
-from service.metrics.system import SystemMetrics
+from service.metrics.system import ProcessMetrics, SystemMetrics
 from service.metrics.traffic import TrafficMetrics
 
-__all__ = ["Metrics", "Seat"]
+__all__ = ["EngineMetrics", "Metrics", "Seat"]
 
 disable_created_metrics()  # nobody reads when a series began, and with several processes nobody could tell
 
@@ -51,3 +51,12 @@ class Metrics:
     def render(self) -> bytes:
         """The text format of Prometheus, for all processes together. Blocks for some milliseconds: use a thread."""
         return generate_latest(self.registry if self._seat is None else self._seat.collect())
+
+
+class EngineMetrics:
+    """What is counted by a process that runs models for others, which answer the requests."""
+
+    def __init__(self) -> None:
+        families = Families(CollectorRegistry())
+        self.compute = ComputeMetrics(families)
+        self.process = ProcessMetrics(families)

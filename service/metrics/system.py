@@ -9,26 +9,10 @@ from service.metrics.families import Families
 from service.version import UNKNOWN, package_version, version_of
 
 
-class SystemMetrics:
-    """Gauges of processes that died count no more."""
+class ProcessMetrics:
+    """What a process costs, whatever it does. Gauges of processes that died count no more."""
 
-    def __init__(self, families: Families, commit: str) -> None:
-        self.ready = families.gauge("ready", "Processes whose models are warm: 0 or 1 where one process answers.")
-        self.workers = families.gauge("workers", "Processes that live, warm or not.")
-        self.redis_up = families.gauge(
-            "redis_up",
-            "1 where Redis answered the last time it was asked, else 0; asked every second.",
-            across="livemin",
-        )
-        self.redis_duration = families.histogram(
-            "redis_duration_seconds",
-            "Time that a call of Redis took, those that failed included, by what it was for.",
-            ["operation"],
-            buckets=FINE_SECONDS,
-        )
-        self.redis_errors = families.counter(
-            "redis_errors_total", "Calls of Redis that failed or took too long, by what they were for.", ["operation"]
-        )
+    def __init__(self, families: Families) -> None:
         self.resident_memory = families.gauge(
             "process_resident_memory_bytes", "Resident memory of the processes together."
         )
@@ -45,6 +29,29 @@ class SystemMetrics:
         self.device_memory_total = families.gauge(
             "device_memory_total_bytes", "Memory of a CUDA device.", ["device"], across="livemax"
         )
+
+
+class SystemMetrics(ProcessMetrics):
+    """Of a process that answers requests."""
+
+    def __init__(self, families: Families, commit: str) -> None:
+        self.ready = families.gauge("ready", "Processes whose models are warm: 0 or 1 where one process answers.")
+        self.workers = families.gauge("workers", "Processes that answer requests and live, warm or not.")
+        self.redis_up = families.gauge(
+            "redis_up",
+            "1 where Redis answered the last time it was asked, else 0; asked every second.",
+            across="livemin",
+        )
+        self.redis_duration = families.histogram(
+            "redis_duration_seconds",
+            "Time that a call of Redis took, those that failed included, by what it was for.",
+            ["operation"],
+            buckets=FINE_SECONDS,
+        )
+        self.redis_errors = families.counter(
+            "redis_errors_total", "Calls of Redis that failed or took too long, by what they were for.", ["operation"]
+        )
+        super().__init__(families)
         self.artifact_info = families.gauge(
             "artifact_info",
             "Always 1; the labels say which artifact serves a site, and on which provider of ONNX Runtime.",

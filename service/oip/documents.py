@@ -11,9 +11,9 @@ from typing import Any
 
 from service.contract.tensors import TensorSpec
 from service.oip.codec import datatype
-from service.runner.graph_runner import GraphRunner
-from service.runner.repository import Model
-from service.runner.statistics import Duration, RunStatistics
+from service.runner.catalogue import Model
+from service.runner.runner import Runner
+from service.runner.statistics import Duration, GraphStatistics, RunStatistics
 from service.version import package_version
 
 NAME = "cellsense"
@@ -26,7 +26,7 @@ def server_metadata() -> dict[str, Any]:
     return {"name": NAME, "version": package_version(), "extensions": list(EXTENSIONS)}
 
 
-def model_metadata(runner: GraphRunner) -> dict[str, Any]:
+def model_metadata(runner: Runner) -> dict[str, Any]:
     """Tensors of a model; -1 is any size of 1 or more."""
     return {
         "name": runner.name,
@@ -37,7 +37,7 @@ def model_metadata(runner: GraphRunner) -> dict[str, Any]:
     }
 
 
-def model_config(runner: GraphRunner) -> dict[str, Any]:
+def model_config(runner: Runner) -> dict[str, Any]:
     """The same as a configuration: `max_batch_size` is the most rows that requests are put together to, 0 for none."""
     return {
         "name": runner.name,
@@ -50,9 +50,12 @@ def model_config(runner: GraphRunner) -> dict[str, Any]:
     }
 
 
-def statistics(runners: Sequence[GraphRunner]) -> dict[str, Any]:
-    """What models have done. Durations are sums, in nanoseconds; those of `batch_stats` are once a run."""
-    return {"model_stats": [_statistics(runner) for runner in runners]}
+async def statistics(runners: Sequence[Runner]) -> dict[str, Any]:
+    """What models have done. Durations are sums, in nanoseconds; those of `batch_stats` are once a run.
+
+    Raises `Unavailable` where that cannot be had.
+    """
+    return {"model_stats": [_statistics(runner, await runner.read_statistics()) for runner in runners]}
 
 
 def index(models: Sequence[Model]) -> list[dict[str, str]]:
@@ -76,8 +79,7 @@ def _config_tensor(spec: TensorSpec, by_rows: bool) -> dict[str, Any]:
     }
 
 
-def _statistics(runner: GraphRunner) -> dict[str, Any]:
-    found = runner.statistics
+def _statistics(runner: Runner, found: GraphStatistics) -> dict[str, Any]:
     return {
         "name": runner.name,
         "version": runner.version,

@@ -10,18 +10,16 @@ import numpy as np
 from service.engine.tensor_checks import check_scene_index
 from service.errors import EngineFailure, InvalidInput
 from service.oip.codec import InferRequest, RequestReader, Tensor
-from service.runner.graph_runner import GraphRunner
+from service.runner.runner import Runner
 
 
 class Inference:
     """Reads infer calls of any models."""
 
     def __init__(self) -> None:
-        self._readers: WeakKeyDictionary[GraphRunner, RequestReader] = WeakKeyDictionary()
+        self._readers: WeakKeyDictionary[Runner, RequestReader] = WeakKeyDictionary()
 
-    def read(
-        self, body: bytes | bytearray | memoryview, header_length: str | None, runner: GraphRunner
-    ) -> InferRequest:
+    def read(self, body: bytes | bytearray | memoryview, header_length: str | None, runner: Runner) -> InferRequest:
         """Parse and check the body of a call for a model.
 
         Raises:
@@ -35,7 +33,7 @@ class Inference:
         return request
 
 
-def check_numbers(inputs: Mapping[str, Tensor], runner: GraphRunner) -> None:
+def check_numbers(inputs: Mapping[str, Tensor], runner: Runner) -> None:
     """Raise `InvalidInput` where steps are not padded, or where an index points to nothing.
 
     Whole numbers are indices into something: one that points beyond it would fail a run.

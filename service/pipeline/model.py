@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import Mapping
 
 from service.contract.manifest import Calibration, Manifest
 from service.contract.sites import Site
 from service.contract.tensors import MULTIMODAL, RADIO
-from service.engine.protocol import Engine, Inputs, Outputs
+from service.engine.protocol import Described, Inputs, Outputs
 from service.errors import ArtifactError
-from service.metrics import Metrics
 from service.pipeline.decoding import REGION_KEY
-from service.runner.graph_runner import runners
-from service.settings import Settings
+from service.runner.runner import Runner
 from service.telemetry.stages import Stages
 
 _QUANTILES = {
@@ -27,34 +26,31 @@ _QUANTILES = {
 class Model:
     """Encodes and fuses for every request at once, in as few runs of the engine as arrive together."""
 
-    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics, stages: Stages) -> None:
-        """Raises `ArtifactError` where the manifest lacks what answering needs."""
+    def __init__(self, engine: Described, runners: Mapping[str, Runner], stages: Stages) -> None:
+        """Run the graphs of an engine by `runners`, by the names of the graphs.
+
+        Raises `ArtifactError` where the manifest lacks what answering needs.
+        """
         _check(engine)
         self.engine = engine
         self.manifest = engine.manifest
         self.contract = engine.manifest.tensors
         self.site_numbers = {site.name: row for row, site in enumerate(engine.manifest.sites)}
         self.fingerprint = _fingerprint(engine)
-        self.runners = runners(engine, settings, metrics.compute)
+        self.runners = runners
         self._stages = stages
 
     async def encode(self, inputs: Inputs, deadline_s: float) -> Outputs:
         """Inputs of the contract's `encode` graph to its outputs; `deadline_s` is a time of `time.monotonic()`.
 
         Raises:
-            Overloaded, DeadlineExceeded, EngineFailure, ShuttingDown: see `GraphRunner.submit`.
+            Overloaded, DeadlineExceeded, EngineFailure, ShuttingDown: see `Runner.submit`.
         """
         return await self._submit("encode", inputs, deadline_s)
 
     async def fuse(self, inputs: Inputs, deadline_s: float, requests: int = 1) -> Outputs:
         """The same for `fuse`, for so many requests together."""
         return await self._submit("fuse", inputs, deadline_s, requests)
-
-    def warm_up(self) -> None:
-        """Run every shape that will be served, and settle how. Raises what the engine raises."""
-        self.engine.warm_up()
-        for runner in self.runners.values():
-            runner.follow_plan()
 
     async def close(self) -> None:
         """Fail what waits, finish what runs."""
@@ -68,14 +64,14 @@ class Model:
         return await self.runners[graph].submit(inputs, deadline_s, observe)
 
 
-def _fingerprint(engine: Engine) -> str:
+def _fingerprint(engine: Described) -> str:
     """Identifies the weights, so that embeddings of another model never enter a trajectory."""
     manifest = engine.manifest
     identity = [manifest.name, manifest.version, manifest.fingerprint, manifest.files]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _check(engine: Engine) -> None:
+def _check(engine: Described) -> None:
     manifest = engine.manifest
     for where, calibration in _calibrations(manifest).items():
         for name in _QUANTILES[manifest.contract]:

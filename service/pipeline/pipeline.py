@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from service.contract.manifest import Manifest
 from service.contract.sites import Site
 from service.engine.cores import usable_cores
-from service.engine.protocol import Engine
+from service.engine.protocol import Described
 from service.errors import (
     ArtifactError,
     CellsenseError,
@@ -33,6 +34,7 @@ from service.pipeline.model import Model
 from service.pipeline.normalise import ModelBatch, Work, normalise
 from service.pipeline.outcomes import Outcome, Outcomes, trajectory_answer
 from service.pipeline.together import Together
+from service.runner.runner import Runner
 from service.settings import Settings
 from service.telemetry.stages import Stages
 from service.trajectory.buffer import TrajectoryBuffer
@@ -40,23 +42,27 @@ from service.trajectory.vertex import TrajectoryKey
 
 WARMING_UP = "the models are being warmed up: ask /readyz until it says 200"
 
+AnEngine = TypeVar("AnEngine", bound=Described)
+
 
 class Pipeline:
     """Answers batches of sensing frames. A frame fails alone, or with the scene capture that it refers to."""
 
     def __init__(
         self,
-        engines: Mapping[str, Engine],
+        engines: Mapping[str, AnEngine],
+        runners: Callable[[AnEngine], Mapping[str, Runner]],
         buffer: TrajectoryBuffer,
         settings: Settings,
         metrics: Metrics,
         stages: Stages,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        """Nothing is answered before `warm_up`.
+        """Nothing is answered before `resume`.
 
         Args:
             engines: the engine of each site, by the site's name.
+            runners: makes what runs the graphs of an engine, by the names of the graphs.
             buffer: where trajectories are kept; started and closed by its owner.
             settings: limits and deadlines.
             metrics: what is counted.
@@ -66,7 +72,7 @@ class Pipeline:
         Raises:
             ArtifactError: a manifest lacks what answering needs.
         """
-        served = {id(engine): Model(engine, settings, metrics, stages) for engine in engines.values()}
+        served = {id(engine): Model(engine, runners(engine), stages) for engine in engines.values()}
         self._models = {name: served[id(engine)] for name, engine in engines.items()}
         self._contracts = {name: model.contract for name, model in self._models.items()}
         self._sites = {name: _site(model.manifest, name) for name, model in self._models.items()}
@@ -79,6 +85,7 @@ class Pipeline:
         self._completions = {model: Completion(model, buffer, metrics, stages) for model in self.models}
         _declare(self._sites.values(), self._models, metrics)
         self._unavailable: tuple[type[Unavailable], str] | None = (NotReady, WARMING_UP)
+        self._closed = False
 
     @property
     def sites(self) -> Mapping[str, Site]:
@@ -94,21 +101,26 @@ class Pipeline:
         """Manifest of the artifact that serves a site. Raises `UnknownSite`."""
         return self._model(site).manifest
 
-    async def warm_up(self) -> None:
-        """Run every shape that will be served. Raises what the engines raise; the pipeline then stays not ready."""
-        loop = asyncio.get_running_loop()
-        for model in self.models:
-            try:
-                await loop.run_in_executor(self._threads, model.warm_up)
-            except Exception as error:
-                self._unavailable = (NotReady, f"warm-up of {model.manifest.name} failed: {error}")
-                raise
-        if self._unavailable == (NotReady, WARMING_UP):  # and not closed meanwhile
+    @property
+    def available(self) -> bool:
+        """Whether frames are answered."""
+        return self._unavailable is None
+
+    def resume(self) -> None:
+        """Answer from now on: the models are warm."""
+        if not self._closed:
             self._unavailable = None
             self._metrics.system.ready.set(1)
 
+    def suspend(self, reason: str) -> None:
+        """Answer nothing until `resume`."""
+        if not self._closed:
+            self._unavailable = (NotReady, reason)
+            self._metrics.system.ready.set(0)
+
     async def close(self) -> None:
         """Accept no more work, fail what waits, finish what runs."""
+        self._closed = True
         self._unavailable = (ShuttingDown, "this instance is shutting down: send the request to another")
         self._metrics.system.ready.set(0)
         await asyncio.gather(*(model.close() for model in self.models))

@@ -30,7 +30,7 @@ from service.oip.codec import timeout_s
 from service.oip.inference import check_numbers
 from service.rpc import open_inference_pb2 as messages
 from service.rpc.messages import parameter, read_inputs, write_answer
-from service.runner.repository import Repository
+from service.runner.catalogue import Catalogue
 
 SERVICE = "inference.GRPCInferenceService"
 STREAMED_AHEAD = 32  # requests of a stream that are answered at the same time
@@ -56,7 +56,7 @@ class Servicer:
 
     def __init__(
         self,
-        repository: Repository,
+        repository: Catalogue[Any],
         traffic: TrafficMetrics,
         *,
         deadline_s: float,
@@ -146,7 +146,7 @@ class Servicer:
         """What a model, or every model that is ready, has done."""
         repository = self._repository
         runners = [repository.runner(request.name, request.version)] if request.name else repository.ready()
-        return ParseDict(documents.statistics(runners), messages.ModelStatisticsResponse())
+        return ParseDict(await documents.statistics(runners), messages.ModelStatisticsResponse())
 
     async def repository_index(self, request: messages.RepositoryIndexRequest, context: Context) -> Message:
         """Every model and its state."""

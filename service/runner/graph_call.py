@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
-from typing import Protocol
 
 from service.batching.batcher import Batcher
 from service.batching.entry import Entry
 from service.engine.merging import join
 from service.engine.protocol import Inputs, Outputs
 from service.errors import CellsenseError
+from service.runner.runner import Done
 from service.runner.statistics import GraphStatistics
 
-Done = Callable[[Outputs | CellsenseError], None]
 Piece = Entry[Inputs, Outputs]
-
-
-class Call(Protocol):
-    """A call that is waited for."""
-
-    def cancel(self) -> None:
-        """Nobody waits for the answer any more."""
 
 
 class GraphCall:
@@ -61,6 +53,11 @@ class GraphCall:
     def ended_at_s(self) -> float:
         """When the last piece was answered."""
         return max(piece.ended_at_s for piece in self._pieces)
+
+    @property
+    def reads_inputs(self) -> bool:
+        """Whether a run may still read the inputs: one that nobody waits for any more runs on."""
+        return any(piece.taken and math.isnan(piece.ended_at_s) for piece in self._pieces)
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from service.batching.batcher import Batcher
 from service.engine.merging import cut, merging
 from service.engine.protocol import Engine, Inputs, Outputs
-from service.errors import CellsenseError, EngineFailure
+from service.errors import EngineFailure
 from service.metrics.compute import ComputeMetrics
-from service.runner.graph_call import Done, GraphCall
+from service.runner.graph_call import GraphCall
+from service.runner.runner import Done, Runner, model_name
 from service.runner.statistics import GraphStatistics
 from service.settings import Settings
 
@@ -22,17 +23,11 @@ DRAIN_S = 10.0  # that a model which is replaced may take to answer what waits f
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
-class GraphRunner:
-    """One graph of an engine, with a queue of its own. Belongs to one event loop.
+class GraphRunner(Runner):
+    """One graph of an engine in this process, with a queue of its own. See `Runner`.
 
     Attributes:
-        name: of the model that it is to callers from outside: that of the artifact, where it has a single graph, else
-            `<artifact>-<graph>`.
-        version: of the artifact.
-        steps: T of its contract, 0 where there is none.
-        inputs, outputs: its tensors.
         statistics: what it has done.
-        max_rows: most rows of a run.
     """
 
     def __init__(
@@ -54,13 +49,14 @@ class GraphRunner:
             max_rows: most rows of a run; by default what the engine says once it is warm.
         """
         contract = engine.manifest.tensors
-        self.name = engine.name if len(contract.graphs) == 1 else f"{engine.name}-{graph}"
+        self.name = model_name(engine.name, len(contract.graphs), graph)
         self.inputs, self.outputs = contract.graphs[graph]
         self.version = engine.manifest.version
         self.steps = contract.steps
         self.statistics = GraphStatistics()
         self._engine, self._graph = engine, graph
         self._merging = merging(contract, graph)
+        self.by_rows = not self._merging.alone
         self._given_rows = max_rows
         self._compute_duration = metrics.compute_duration.labels(self.name)
         batch_rows, queue_duration = metrics.batch_rows.labels(self.name), metrics.queue_duration.labels(self.name)
@@ -101,47 +97,14 @@ class GraphRunner:
         pieces = [inputs] if rows <= self.max_rows or not self._merging.cut else cut(inputs, self.max_rows)
         return GraphCall(self._batcher, self.statistics, pieces, rows, deadline_s, done)
 
-    async def submit(
-        self, inputs: Inputs, deadline_s: float, observe: Callable[[float, float, float], None] | None = None
-    ) -> Outputs:
-        """Inputs of the graph to its outputs.
-
-        Args:
-            inputs, deadline_s: see `enqueue`.
-            observe: called with the times at which it was queued, started and answered.
-
-        Raises:
-            Overloaded, DeadlineExceeded, EngineFailure, ShuttingDown: see `Batcher.submit_all`.
-        """
-        answer: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
-
-        def done(outcome: Outputs | CellsenseError) -> None:
-            if answer.done():
-                return
-            if isinstance(outcome, CellsenseError):
-                answer.set_exception(outcome)
-            else:
-                answer.set_result(outcome)
-
-        call = self.enqueue(inputs, deadline_s, done)
-        try:
-            outputs = await answer
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
-        if observe is not None:
-            observe(call.queued_at_s, call.started_at_s, call.ended_at_s)
-        return outputs
-
     @property
     def queued_rows(self) -> int:
         """Rows that wait."""
         return self._batcher.queued_rows
 
-    @property
-    def by_rows(self) -> bool:
-        """Whether requests run together: where all tensors have rows, and no other size is free."""
-        return not self._merging.alone
+    async def read_statistics(self) -> GraphStatistics:
+        """What the graph has done."""
+        return self.statistics
 
     async def drain(self, grace_s: float = DRAIN_S) -> None:
         """Wait until nothing waits or runs, at most for `grace_s`."""

@@ -13,14 +13,14 @@ import time
 from functools import partial
 from typing import Any
 
-import numpy as np
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.api.infer_calls import InferCall
 from service.api.infer_heads import HEAD_END, LONGEST_HEAD, InferHead
-from service.engine.alignment import ALIGNMENT, aligned_empty
+from service.engine.alignment import ALIGNMENT
+from service.remote.segment import Slot
 from service.serving.express_lane import TIDY_S, ExpressLane
 
 FIRST_BYTES = 16_384  # of the buffer of a connection, before it is known how many it needs
@@ -72,6 +72,7 @@ class ExpressProtocol(asyncio.BufferedProtocol):
         self._inner: _Inner | None = None  # from the first request on that is not ours
         self._passing = False  # whether what comes is for the inner one
         self._buffer = memoryview(bytearray(FIRST_BYTES))
+        self._slot: Slot | None = None  # that it lies in, if any
         self._start = self._end = 0  # of what is in it
         self._head: InferHead | None = None  # of the call whose body is still to come, or that is being answered
         self._head_bytes = 0
@@ -98,6 +99,7 @@ class ExpressProtocol(asyncio.BufferedProtocol):
         if self._call is not None:
             self._call.cancel()
         self._let_go()
+        self._use(memoryview(b""))
         if self._inner is not None:
             self._inner.connection_lost(exc)
 
@@ -204,7 +206,7 @@ class ExpressProtocol(asyncio.BufferedProtocol):
         self._call = None
         self._answering = False
         if not clean:
-            self._buffer = memoryview(bytearray(FIRST_BYTES))  # a run may be reading from the other one
+            self._use(memoryview(bytearray(FIRST_BYTES)))  # a run may be reading from the other one
         # Next time the same: then its tensors will lie where the processor likes them.
         self._start = self._end = self._aligned_start() if clean else 0
         self._let_go()
@@ -243,12 +245,19 @@ class ExpressProtocol(asyncio.BufferedProtocol):
         return -(self._head_bytes + int(head.header_length)) % ALIGNMENT
 
     def _grow(self, size: int) -> None:
-        grown = aligned_empty((size,), np.uint8).data  # not zeroed
+        grown, slot = self._lane.room(size)
         start, held = self._aligned_start(), self._end - self._start
         if start + held > size:
             start = 0
         grown[start : start + held] = self._buffer[self._start : self._end]
-        self._buffer, self._start, self._end = grown, start, start + held
+        self._use(grown, slot)
+        self._start, self._end = start, start + held
+
+    def _use(self, buffer: memoryview, slot: Slot | None = None) -> None:
+        """Receive in other memory from now on; who still reads from the old one keeps it."""
+        if self._slot is not None:
+            self._slot.release()
+        self._buffer, self._slot = buffer, slot
 
     def _let_go(self) -> None:
         if self._head is not None:
@@ -273,4 +282,5 @@ class ExpressProtocol(asyncio.BufferedProtocol):
         elif self._kept and waited_s > self._keep_alive_s:
             self._transport.close()
         elif len(self._buffer) > FIRST_BYTES:
-            self._buffer, self._start, self._end = memoryview(bytearray(FIRST_BYTES)), 0, 0
+            self._use(memoryview(bytearray(FIRST_BYTES)))
+            self._start = self._end = 0

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Protocol
 
+import numpy as np
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
 from service.api.gateway import Gateway
 from service.api.infer_calls import InferCalls
+from service.engine.alignment import aligned_empty
+from service.errors import Overloaded, PayloadTooLarge
+from service.remote.mirror import Mirror
+from service.remote.segment import Slot
 
 TIDY_S = 1.0
 
@@ -35,6 +41,7 @@ class ExpressLane:
         self.calls = InferCalls(gateway)
         self.loop = asyncio.get_running_loop()
         self.body_timeout_s = gateway.settings.body_timeout_s
+        self._segment = gateway.repository.link.segment if isinstance(gateway.repository, Mirror) else None
         self._connections: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
@@ -53,6 +60,18 @@ class ExpressLane:
         self._connections.add(connection)
         if self._timer is None:
             self._timer = self.loop.call_later(TIDY_S, self._tidy)
+
+    def room(self, size: int) -> tuple[memoryview, Slot | None]:
+        """So many bytes in which a connection receives requests, for which tensors lie as they should.
+
+        Where models run in another process they are in memory that it shares, in a slot to be released, as long as
+        there is room: then tensors are read where they were received.
+        """
+        if self._segment is not None:
+            with contextlib.suppress(Overloaded, PayloadTooLarge):
+                slot = self._segment.take(size)
+                return slot.view, slot
+        return aligned_empty((size,), np.uint8).data, None  # not zeroed
 
     def leave(self, connection: Connection) -> None:
         """A connection was lost."""

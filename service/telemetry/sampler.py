@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from service.metrics.system import SystemMetrics
+from service.metrics.system import ProcessMetrics, SystemMetrics
 from service.telemetry.devices import DeviceMemory
 
 PERIOD_S = 1.0
@@ -18,20 +18,13 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 _STATM = Path("/proc/self/statm")  # in pages: total, resident, ...
 
 
-class Sampler:
-    """Samples this process, its Redis and its devices."""
+class ProcessSampler:
+    """Samples this process and its devices."""
 
-    def __init__(
-        self,
-        metrics: SystemMetrics,
-        redis_reachable: Callable[[], Awaitable[bool]],
-        read_devices: Callable[[], Sequence[DeviceMemory]],
-    ) -> None:
-        self._metrics = metrics
-        self._redis_reachable = redis_reachable
+    def __init__(self, metrics: ProcessMetrics, read_devices: Callable[[], Sequence[DeviceMemory]]) -> None:
+        self._process = metrics
         self._read_devices = read_devices
         self._cpu_s = 0.0
-        self._redis_up = True
         metrics.start_time.set(time.time())
 
     async def run(self) -> None:
@@ -46,12 +39,31 @@ class Sampler:
     async def sample(self) -> None:
         """Sample once."""
         cpu_s = time.process_time()
-        self._metrics.cpu.inc(cpu_s - self._cpu_s)
+        self._process.cpu.inc(cpu_s - self._cpu_s)
         self._cpu_s = cpu_s
-        self._metrics.resident_memory.set(int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+        self._process.resident_memory.set(int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
         for memory in self._read_devices():
-            self._metrics.device_memory_used.labels(memory.device).set(memory.used_bytes)
-            self._metrics.device_memory_total.labels(memory.device).set(memory.total_bytes)
+            self._process.device_memory_used.labels(memory.device).set(memory.used_bytes)
+            self._process.device_memory_total.labels(memory.device).set(memory.total_bytes)
+
+
+class Sampler(ProcessSampler):
+    """Samples this process, its devices and its Redis."""
+
+    def __init__(
+        self,
+        metrics: SystemMetrics,
+        redis_reachable: Callable[[], Awaitable[bool]],
+        read_devices: Callable[[], Sequence[DeviceMemory]],
+    ) -> None:
+        super().__init__(metrics, read_devices)
+        self._metrics = metrics
+        self._redis_reachable = redis_reachable
+        self._redis_up = True
+
+    async def sample(self) -> None:
+        """Sample once."""
+        await super().sample()
         self._note_redis(await self._redis_reachable())
 
     def _note_redis(self, up: bool) -> None:

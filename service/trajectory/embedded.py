@@ -78,6 +78,12 @@ class EmbeddedRedis:
             self._process.wait()
         shutil.rmtree(self._log.parent, ignore_errors=True)
 
+    def leave(self) -> None:
+        """In a process that was forked from this one: let go, so that the server ends with the one that started it."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.returncode = 0  # it is not a child of the forked process, which has nothing to wait for
+
     def __enter__(self) -> Self:
         return self
 

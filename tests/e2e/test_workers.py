@@ -45,8 +45,13 @@ def until(condition: Callable[[], object]) -> None:
 
 def workers_of(served: Served) -> list[psutil.Process]:
     """The processes that answer requests."""
+    return [child for child in psutil.Process(served.process.pid).children() if child.name() == "cellsense-http"]
+
+
+def engine_of(served: Served) -> psutil.Process:
+    """The process that has the models."""
     children = psutil.Process(served.process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return next(child for child in children if child.name() == "cellsense-model")
 
 
 def assert_counted(samples: Samples, *tallies: Tally) -> None:
@@ -100,7 +105,7 @@ async def test_a_killed_process_is_replaced_and_its_counts_stay(tmp_path: Path, 
         assert len(replaced) == WORKERS
         assert replaced > {process.pid for process in others}
         (folder,) = _folders(served)
-        assert len(list(folder.glob("counter_*.db"))) == WORKERS
+        assert len(list(folder.glob("counter_*.db"))) == WORKERS + 1  # and the engine's
 
 
 def test_trajectories_and_labels_do_not_depend_on_who_answers(tmp_path: Path, models: Path) -> None:

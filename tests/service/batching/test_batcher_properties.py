@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.batching.batcher import Batcher
-from service.errors import EngineFailure, Overloaded
+from service.errors import CellsenseError, DeadlineExceeded, EngineFailure, Overloaded, ShuttingDown
 
 MAX_ROWS, MAX_QUEUE_ROWS = 8, 24
 Job = tuple[int, int, str]  # number, rows, what becomes of it
@@ -115,4 +116,69 @@ async def _several(plan: list[list[int]], cancelled: set[int], workers: int) -> 
             assert caller in cancelled
         else:
             assert isinstance(answer, Overloaded) or answer == jobs[caller]
+    assert batcher.queued_rows == 0
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 12),  # rows
+            st.sampled_from([None, None, 0.001, 0.004, 5.0]),  # seconds to the deadline
+            st.sampled_from(["wait", "wait", "wait", "abandon", "fail"]),
+            st.integers(0, 2),  # turns of the loop until the next arrives
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    st.integers(1, 3),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_each_entry_is_answered_once_or_abandoned(
+    plan: list[tuple[int, float | None, str, int]], workers: int, close_early: bool
+) -> None:
+    asyncio.run(asyncio.wait_for(_callbacks(plan, workers, close_early), 10))
+
+
+async def _callbacks(plan: list[tuple[int, float | None, str, int]], workers: int, close_early: bool) -> None:
+    def run(jobs: list[Job]) -> list[str | EngineFailure]:
+        time.sleep(0.0005)
+        return [EngineFailure("its numbers") if fate == "fail" else f"answer {n}" for n, _, fate in jobs]
+
+    batcher: Batcher[Job, str] = Batcher(
+        run, lambda job: job[1], max_rows=MAX_ROWS, max_queue_rows=MAX_QUEUE_ROWS, workers=workers
+    )
+    answers: dict[int, list[str | CellsenseError]] = {}
+    abandoned: set[int] = set()
+    for number, (rows, patience_s, fate, turns) in enumerate(plan):
+        job = (number, rows, fate)
+        deadline_s = None if patience_s is None else time.monotonic() + patience_s
+        try:
+            entries = batcher.enqueue(
+                [job], deadline_s, lambda entry: answers[entry.job[0]].append(entry.error or entry.answer)
+            )
+        except Overloaded:
+            continue
+        answers[number] = []
+        if fate == "abandon":
+            batcher.abandon(entries)
+            abandoned.add(number)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    if not close_early:
+        while not batcher.idle:
+            await asyncio.sleep(0.001)
+    await batcher.close()
+    await asyncio.sleep(0.002)
+    for number, got in answers.items():
+        if number in abandoned:
+            assert got == []
+            continue
+        (answer,) = got
+        if isinstance(answer, CellsenseError):
+            fails = plan[number][2] == "fail" and isinstance(answer, EngineFailure)
+            late = plan[number][1] is not None and isinstance(answer, DeadlineExceeded)
+            assert fails or late or (close_early and isinstance(answer, ShuttingDown))
+        else:
+            assert answer == f"answer {number}"
     assert batcher.queued_rows == 0

@@ -30,6 +30,7 @@ from service.metrics import Metrics
 from service.normalizers.text import text_tokens
 from service.pipeline import Answer, Batch, Pipeline, SiteFrame, SiteScene
 from service.pipeline.outcomes import Outcome
+from service.runner.graph_runner import GraphRunner, runners
 from service.settings import Settings
 from service.telemetry.stages import Stages
 from service.trajectory.buffer import TrajectoryBuffer
@@ -72,7 +73,11 @@ async def buffer() -> AsyncIterator[TrajectoryBuffer]:
 def pipeline_of(engine: Engine, buffer: TrajectoryBuffer) -> Pipeline:
     engines = {site.name: engine for site in engine.manifest.sites}
     metrics = Metrics()
-    return Pipeline(engines, buffer, SETTINGS, metrics, Stages(metrics.compute), now_s=lambda: NOW_S)
+
+    def made(engine: Engine) -> dict[str, GraphRunner]:
+        return runners(engine, SETTINGS, metrics.compute)
+
+    return Pipeline(engines, made, buffer, SETTINGS, metrics, Stages(metrics.compute), now_s=lambda: NOW_S)
 
 
 def frame(ue: str, seed: int = 0, **fields: object) -> SiteFrame:
@@ -86,7 +91,7 @@ def deadline_s() -> float:
 async def test_each_capture_is_encoded_once_however_many_frames_share_it(buffer: TrajectoryBuffer) -> None:
     engine = Recorder()
     pipeline = pipeline_of(engine, buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     scenes = tuple(SiteScene("city", SceneCapture(radar=detections(seed))) for seed in range(3))
     frames = tuple(frame(f"ue-{i}", i, scene=i % 2) for i in range(10))
     outcomes = await pipeline.sense(Batch(scenes, frames), deadline_s())
@@ -101,7 +106,7 @@ async def test_outputs_that_are_not_finite_fail_their_frame_alone(
 ) -> None:
     engine = Recorder()
     pipeline = pipeline_of(engine, buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     engine.spoilt[graph] = (name, 1)
     outcomes = await pipeline.sense(Batch((), (frame("a"), frame("b"), frame("c"))), deadline_s())
     assert isinstance(outcomes[1], EngineFailure)
@@ -125,7 +130,7 @@ async def test_outputs_of_a_radio_model_that_are_not_finite_fail_their_frame_alo
             return outputs
 
     pipeline = pipeline_of(Spoilt(radio_manifest()), buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     frames = tuple(replace(frame(ue), site="street", path=True) for ue in "abc")
     first, second, third = await pipeline.sense(Batch((), frames), deadline_s())
     assert isinstance(second, EngineFailure)
@@ -138,7 +143,7 @@ async def test_outputs_of_a_radio_model_that_are_not_finite_fail_their_frame_alo
 
 async def test_batches_of_any_size_are_answered(buffer: TrajectoryBuffer) -> None:
     pipeline = pipeline_of(FakeEngine(manifest()), buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     for size in (1, 63, 64, 65, 256):
         frames = tuple(frame(f"{size}-{i}", i) for i in range(size))
         outcomes = await pipeline.sense(Batch((), frames), deadline_s())
@@ -191,7 +196,7 @@ async def test_requests_that_are_answered_together_are_answered_as_if_alone(buff
     ]
     engine = Crowded()
     pipeline = pipeline_of(engine, buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     together = await crowd(pipeline, engine, requests)
     assert sum(engine.fused) == 1 + 6 * 2 + 1  # of those with the same UE and time, the first
     assert len(engine.fused) <= 2
@@ -218,7 +223,7 @@ def renamed(request: Batch) -> Batch:
 async def test_a_request_that_breaks_the_model_fails_alone(buffer: TrajectoryBuffer) -> None:
     engine = Crowded()
     pipeline = pipeline_of(engine, buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     requests = [Batch((), (frame(f"ue-{n}", n, text="boxing" if n == 2 else None),)) for n in range(4)]
     outcomes = [outcome for (outcome,) in await crowd(pipeline, engine, requests)]
     assert [type(outcome) for outcome in outcomes] == [Answer, Answer, EngineFailure, Answer]
@@ -229,7 +234,7 @@ async def test_a_request_that_breaks_the_model_fails_alone(buffer: TrajectoryBuf
 async def test_where_not_all_fit_into_the_queue_some_are_answered(buffer: TrajectoryBuffer) -> None:
     engine = Crowded()
     pipeline = pipeline_of(engine, buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     fuse, turned_away = pipeline.models[0].runners["fuse"].submit, 0
 
     async def full_for_more_than_one(inputs: Inputs, *args: Any) -> Outputs:
@@ -252,7 +257,7 @@ async def test_a_text_that_asks_for_nothing_the_site_can_do_is_refused(buffer: T
             return {**super().fuse(inputs), "task_logits": np.full((len(inputs["text"]), 3), -1, np.float32)}
 
     pipeline = pipeline_of(Deaf(manifest()), buffer)
-    await pipeline.warm_up()
+    pipeline.resume()
     deaf, spoken = await pipeline.sense(Batch((), (frame("a", text="sing"), frame("b"))), deadline_s())
     assert isinstance(deaf, UnknownTask)
     assert deaf.field == "frames[0].text"
@@ -264,7 +269,7 @@ async def test_a_text_that_asks_for_nothing_the_site_can_do_is_refused(buffer: T
 async def test_embeddings_of_another_model_do_not_enter_a_trajectory(buffer: TrajectoryBuffer) -> None:
     for version, files in (("1.0.0", {"encode": "a"}), ("1.0.0", {"encode": "b"}), ("2.0.0", {"encode": "b"})):
         pipeline = pipeline_of(FakeEngine(replace(manifest(), version=version, files=files)), buffer)
-        await pipeline.warm_up()
+        pipeline.resume()
         (outcome,) = await pipeline.sense(Batch((), (frame("a"),)), deadline_s())
         assert isinstance(outcome, Answer)
         assert outcome.explanation.trajectory_length == 1

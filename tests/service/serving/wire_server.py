@@ -21,7 +21,7 @@ from service.api.gateway import Gateway
 from service.engine.onnx_engine import OnnxEngine
 from service.engine.protocol import Inputs, Outputs, Plan
 from service.oip.codec import datatype
-from service.serving.process import server_config
+from service.serving.server import server_config
 from service.settings import Settings
 from tests.service.engine.generic import doubler_inputs, write_generic
 
