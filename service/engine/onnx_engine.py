@@ -99,6 +99,8 @@ class OnnxEngine:
             if retune is not None:
                 self._graphs[name], plan = retune.tune(name)
                 self._plans[name] = plan
+                if plan.lone_threads > plan.threads:
+                    self._graphs[name].widen(retune.open(name, 1, plan.lone_threads))
                 rates = {str(rows): round(rate) for rows, rate in plan.rates.items()}
                 log.info("Tuned", model=self.name, graph=name, **_figures(plan), rows_per_s=rates)
             self._graphs[name].warm_up()
@@ -152,4 +154,9 @@ class _Opener:
 
 
 def _figures(plan: Plan) -> dict[str, int]:
-    return {"sessions": plan.sessions, "threads": plan.threads, "rows": plan.rows}
+    return {
+        "sessions": plan.sessions,
+        "threads": plan.threads,
+        "rows": plan.rows,
+        "threads_of_a_lone_row": plan.lone_threads,
+    }

@@ -27,12 +27,14 @@ class Plan:
         threads: of each run.
         rows: most rows of a run.
         rates: rows a second by rows of a run, as measured; empty where nothing was.
+        lone_threads: of a run of one row while nothing else runs, if more than `threads`.
     """
 
     sessions: int = 1
     threads: int = 1
     rows: int = 64
     rates: Mapping[int, float] = field(default_factory=dict)
+    lone_threads: int = 1
 
 
 class Described(Protocol):

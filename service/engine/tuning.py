@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from statistics import median
 
 from service.engine.onnx_graph import OnnxGraph
 from service.engine.protocol import Plan
@@ -22,6 +23,8 @@ CLEARLY = 0.85  # more sessions are taken unless in every round fewer answer thi
 WINDOWS, WINDOW_S = 2, 0.025  # of one measurement: the best of them, for whatever else runs here only slows it
 DISPATCH_S = 0.0001  # what a run costs outside of the engine: tensors put together, a thread woken, answers handed out
 LONGEST_RUN_S = 0.25  # a run that takes longer ends the search: who waits for one more frame waits for such a run
+SOONER = 0.9  # of the time that a row alone takes on one session: worth a session of all cores beside the others
+LONE_RUNS = 30
 ENOUGH = 0.97  # of the best rate: fewer rows for the rest, as who comes next waits less
 GAIN = 1.03  # of twice the rows over the best rate so far; two times without it end the search, for more rows take
 # longest to try, and what they are tried with stays in memory
@@ -36,13 +39,19 @@ def splits(cores: int) -> list[tuple[int, int]]:
     return [(cores // count, count) for count in threads if count <= cores]
 
 
-def tune(open_graph: Callable[[int, int], OnnxGraph], cores: int, rate: Rate | None = None) -> tuple[OnnxGraph, Plan]:
-    """Open a graph in the way that answers most rows a second.
+def tune(
+    open_graph: Callable[[int, int], OnnxGraph],
+    cores: int,
+    rate: Rate | None = None,
+    one_row_s: Callable[[OnnxGraph], float] | None = None,
+) -> tuple[OnnxGraph, Plan]:
+    """Open a graph in the way that answers most rows a second; a row that is alone may be given more threads.
 
     Args:
         open_graph: opens it with so many sessions of so many threads.
         cores: to share out.
         rate: by default as measured.
+        one_row_s: seconds of a run of one row that is alone; by default as measured.
     """
     opened = [(sessions, threads, open_graph(sessions, threads)) for sessions, threads in splits(cores)]
     best = _best_split([graph for *_, graph in opened], rate or partial(rows_per_s, windows=1))
@@ -52,7 +61,10 @@ def tune(open_graph: Callable[[int, int], OnnxGraph], cores: int, rate: Rate | N
         graph, sessions, rate or partial(rows_per_s, clock=time.perf_counter if threads > 1 else time.thread_time)
     )
     enough = ENOUGH * max(rates.values())
-    return graph, Plan(sessions, threads, next(rows for rows, found in rates.items() if found >= enough), rates)
+    rows = next(rows for rows, found in rates.items() if found >= enough)
+    _, most_threads, widest = opened[-1]
+    sooner = most_threads > threads and (one_row_s or lone_run_s)(widest) < SOONER * (one_row_s or lone_run_s)(graph)
+    return graph, Plan(sessions, threads, rows, rates, most_threads if sooner else threads)
 
 
 def rows_per_s(
@@ -88,6 +100,17 @@ def rows_per_s(
         mean_run_s(threads, 0.0)  # untimed: memory, caches
         fastest_s = min(mean_run_s(threads, window_s) for _ in range(windows))
     return graph.concurrency * rows / (fastest_s + DISPATCH_S)
+
+
+def lone_run_s(graph: OnnxGraph) -> float:
+    """Seconds that a run of one row takes while nothing else runs: the median of some."""
+    inputs = graph.blank(dict.fromkeys(graph.free, 1))
+    times_s = []
+    for _ in range(LONE_RUNS + 1):
+        started_s = time.perf_counter()
+        graph.run(inputs)
+        times_s.append(time.perf_counter() - started_s)
+    return median(times_s[1:])  # the first is of memory and caches
 
 
 def _best_split(graphs: list[OnnxGraph], rate: Rate) -> int:

@@ -130,6 +130,8 @@ class ExpressProtocol(asyncio.BufferedProtocol):
         if self._answering or self._ahead:
             self._ahead_buffer = memoryview(bytearray(AHEAD_BYTES))
             return self._ahead_buffer
+        if self._passing:
+            return self._lane.passed_on
         if self._end == len(self._buffer):
             self._grow(2 * len(self._buffer))
         return self._buffer[self._end :]
@@ -141,20 +143,31 @@ class ExpressProtocol(asyncio.BufferedProtocol):
             if len(self._ahead) > MOST_AHEAD_BYTES:
                 self._hold_up()
             return
+        if self._passing:
+            self._take(bytes(self._lane.passed_on[:nbytes]))
+            return
         self._end += nbytes
         self._advance()
 
     # ---- from bytes to calls
 
-    def _advance(self) -> None:
-        """Do what can be done with what is in the buffer."""
+    def _take(self, data: bytes) -> None:
+        """Take what did not come into the buffer."""
         if self._passing:
             assert self._inner is not None, "passing means that there is one"
             if not self._inner.idle:
-                self._pass_on()
+                self._inner.data_received(data)
                 return
             self._inner.leave()
             self._passing = False
+        if self._end + len(data) > len(self._buffer):
+            self._grow(self._end + len(data))
+        self._buffer[self._end : self._end + len(data)] = data
+        self._end += len(data)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Do what can be done with what is in the buffer."""
         if self._head is None and not self._read_head():
             return
         head = self._head
@@ -225,11 +238,7 @@ class ExpressProtocol(asyncio.BufferedProtocol):
             self._transport.resume_reading()
         ahead, self._ahead = self._ahead, b""
         if ahead:
-            if self._end + len(ahead) > len(self._buffer):
-                self._grow(self._end + len(ahead))
-            self._buffer[self._end : self._end + len(ahead)] = ahead
-            self._end += len(ahead)
-            self._advance()
+            self._take(ahead)
 
     def _hold_up(self) -> None:
         if not self._paused and not self._passing and not self._transport.is_closing():

@@ -19,6 +19,7 @@ from service.remote.mirror import Mirror
 from service.remote.segment import Slot
 
 TIDY_S = 1.0
+PASSED_ON_BYTES = 1 << 18  # that are read at a time for uvicorn: a scene with its picture
 
 
 class Connection(Protocol):
@@ -35,12 +36,15 @@ class ExpressLane:
         calls: begins infer calls.
         loop: the event loop.
         body_timeout_s: that a body may take to arrive.
+        passed_on: where connections receive what they pass on at once. One for all of them: it is empty again before
+            the next one reads.
     """
 
     def __init__(self, gateway: Gateway) -> None:
         self.calls = InferCalls(gateway)
         self.loop = asyncio.get_running_loop()
         self.body_timeout_s = gateway.settings.body_timeout_s
+        self.passed_on = memoryview(bytearray(PASSED_ON_BYTES))
         self._segment = gateway.repository.link.segment if isinstance(gateway.repository, Mirror) else None
         self._connections: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -222,3 +224,50 @@ def test_a_graph_may_fix_the_trajectory_length_and_leave_output_sizes_open(tmp_p
     text = graph_text("fuse").replace("B, T", "B, 8").replace("float[B, 3] task", "float[rows, n] task")
     write_artifact(tmp_path, graphs={"fuse": text})
     assert len(OnnxEngine.load(tmp_path, intra_op_threads=1).run("fuse", fuse_inputs(0, frames=2))["task_logits"]) == 2
+
+
+class HeldLane(ArrayLane):
+    """A lane that can be held up, and counts its runs."""
+
+    def __init__(self, session: ort.InferenceSession, specs: Any) -> None:
+        super().__init__(session, specs)
+        self.rows: list[int] = []
+        self.may_go = threading.Event()
+        self.may_go.set()
+
+    def run(self, inputs: Any, sizes: Any) -> Any:
+        self.rows.append(sizes["B"])
+        assert self.may_go.wait(10)
+        return super().run(inputs, sizes)
+
+
+def test_a_row_alone_runs_wide_while_nothing_else_runs(folder: Path) -> None:
+    specs = manifest().tensors.graphs["fuse"]
+    session = ort.InferenceSession((folder / "fuse.onnx").read_bytes(), providers=["CPUExecutionProvider"])
+    narrow, wide = HeldLane(session, specs), HeldLane(session, specs)
+    steps = manifest().tensors.steps
+    graph = OnnxGraph("tiny: fuse", specs, [narrow, narrow], steps=steps)
+    graph.widen(OnnxGraph("tiny: fuse", specs, [wide], steps=steps))
+    one, two = fuse_inputs(0, frames=1), fuse_inputs(1, frames=2)
+    graph.run(one)
+    graph.run(two)
+    assert (narrow.rows, wide.rows) == ([2], [1])
+    wide.may_go.clear()
+    with ThreadPoolExecutor(2) as threads:
+        alone = threads.submit(graph.run, one)
+        while len(wide.rows) < 2:
+            time.sleep(0.001)
+        graph.run(one)  # the wide one is taken
+        wide.may_go.set()
+        alone.result(10)
+        narrow.may_go.clear()
+        busy = threads.submit(graph.run, two)
+        while len(narrow.rows) < 3:
+            time.sleep(0.001)
+        second = threads.submit(graph.run, one)  # it is not alone
+        while len(narrow.rows) < 4:
+            time.sleep(0.001)
+        narrow.may_go.set()
+        busy.result(10)
+        second.result(10)
+    assert (narrow.rows, wide.rows) == ([2, 1, 2, 1], [1, 1])

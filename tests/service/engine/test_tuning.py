@@ -10,7 +10,7 @@ import pytest
 from service.engine.onnx_engine import OnnxEngine
 from service.engine.onnx_graph import OnnxGraph
 from service.engine.protocol import Inputs, Outputs
-from service.engine.tuning import rows_per_s, splits, tune
+from service.engine.tuning import lone_run_s, rows_per_s, splits, tune
 from tests.service.engine.generic import write_generic
 
 
@@ -50,14 +50,19 @@ def test_the_cores_are_shared_out_in_every_way_that_uses_powers_of_two(
     assert splits(cores) == expected
 
 
+def alike(graph: OnnxGraph) -> float:
+    """Seconds of a row alone: more threads do not help."""
+    return 1.0
+
+
 @pytest.mark.parametrize("fastest", [(4, 1), (2, 2), (1, 4)])
 def test_the_split_that_answers_most_rows_wins(fastest: tuple[int, int]) -> None:
-    plan = tune(opener, 4, lambda graph, rows: 200.0 if graph == fastest else 100.0)[1]
+    plan = tune(opener, 4, lambda graph, rows: 200.0 if graph == fastest else 100.0, alike)[1]
     assert (plan.sessions, plan.threads) == fastest
 
 
 def test_more_sessions_are_taken_where_fewer_answer_hardly_more() -> None:
-    plan = tune(opener, 4, lambda graph, rows: {(4, 1): 90.0, (2, 2): 100.0, (1, 4): 50.0}[graph])[1]  # type: ignore[index]
+    plan = tune(opener, 4, lambda graph, rows: {(4, 1): 90.0, (2, 2): 100.0, (1, 4): 50.0}[graph], alike)[1]  # type: ignore[index]
     assert (plan.sessions, plan.threads) == (4, 1)
 
 
@@ -68,7 +73,7 @@ def test_a_split_has_to_be_faster_in_every_round_for_other_load_may_fall_on_any(
         first_is_disturbed = next(rounds) % 6 == 0  # of three rounds
         return {(2, 1): 20.0 if first_is_disturbed else 100.0, (1, 2): 60.0}[graph]  # type: ignore[index]
 
-    plan = tune(opener, 2, rate)[1]
+    plan = tune(opener, 2, rate, alike)[1]
     assert (plan.sessions, plan.threads) == (2, 1)
 
 
@@ -111,3 +116,15 @@ def test_an_engine_finds_its_plan_while_it_warms_up_unless_it_is_given(tmp_path:
     assert free.plan("model").rates
     assert not given.plan("model").rates
     assert (given.plan("model").sessions, given.plan("model").threads) == (2, 1)
+
+
+@pytest.mark.parametrize(("one_row_s", "threads"), [({(2, 1): 1.0, (1, 2): 0.8}, 2), ({(2, 1): 1.0, (1, 2): 0.95}, 1)])
+def test_a_row_alone_is_given_more_threads_where_that_is_worth_it(
+    one_row_s: dict[tuple[int, int], float], threads: int
+) -> None:
+    plan = tune(opener, 2, lambda graph, rows: 100.0, lambda graph: one_row_s[graph])[1]  # type: ignore[index]
+    assert (plan.sessions, plan.threads, plan.lone_threads) == (2, 1, threads)
+
+
+def test_the_time_of_a_row_alone_is_measured() -> None:
+    assert 0.002 <= lone_run_s(Sleeper(1, 0.002)) < 0.1  # type: ignore[arg-type]
