@@ -15,7 +15,7 @@ from service.contract.labels import ACTIVITIES, MODALITIES, SCENE_MODALITIES, TA
 from service.contract.sites import Site
 from service.contract.tensors import CONTRACTS, GENERIC, MULTIMODAL, Contract
 
-NORMALIZER_VERSION = 1  # raise it whenever any normalizer gives other numbers for the same input
+NORMALIZER_VERSION = 1  # raise it whenever a normalizer gives other numbers for the same input, by more than rounding
 
 
 def contract_fingerprint(contract: Contract = MULTIMODAL) -> str:
