@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, mode
 
 from tests.bench.serving.measurements import Cell, Measurement
 from tests.bench.serving.rounds import Results
@@ -15,7 +15,7 @@ class Summary:
     """One cell of one server, medians over rounds.
 
     Attributes:
-        share: of the frames per second of raw in the same round; `share_spread` is half of its range.
+        share: of the frames per second of raw just before; `share_spread` is half of its range.
         errors: of all rounds together.
     """
 
@@ -48,7 +48,7 @@ class RawSummary:
 
 def summarise(results: Results) -> list[Summary]:
     """A summary for each server and cell that was measured, in that order."""
-    raw = {(one.round, one.model): one.best.frames_per_s for one in results.raw}
+    raw = {(one.round, one.server, one.model): one.best.frames_per_s for one in results.raw}
     keys = dict.fromkeys((one.server, one.cell) for one in results.measurements)
     return [_of([m for m in results.measurements if (m.server, m.cell) == key], raw) for key in keys]
 
@@ -61,7 +61,7 @@ def summarise_raw(results: Results) -> list[RawSummary]:
         found.append(
             RawSummary(
                 model,
-                str(rounds[0].best.setting),
+                str(mode(one.best.setting for one in rounds)),
                 median(one.best.frames_per_s for one in rounds),
                 median(one.latency.p50_ms for one in rounds),
                 median(one.best.cpu_s_per_1000 for one in rounds),
@@ -71,8 +71,8 @@ def summarise_raw(results: Results) -> list[RawSummary]:
     return found
 
 
-def _of(seen: Sequence[Measurement], raw: dict[tuple[int, str], float]) -> Summary:
-    shares = [one.frames_per_s / raw[one.round, one.cell.model] for one in seen]
+def _of(seen: Sequence[Measurement], raw: dict[tuple[int, str, str], float]) -> Summary:
+    shares = [one.frames_per_s / raw[one.round, one.server, one.cell.model] for one in seen]
 
     return Summary(
         seen[0].server,

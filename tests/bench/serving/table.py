@@ -14,7 +14,7 @@ _NOTHING = "–"
 def table(
     servers: Sequence[Server], raw: Sequence[RawSummary], found: Sequence[Summary], failed: Sequence[Failure]
 ) -> str:
-    """Markdown. Frames per second are followed by the share of raw in the same round and half the range of that."""
+    """Markdown. Frames per second are followed by the share of raw just before and half the range of that."""
     by_cell = {(one.server, one.cell): one for one in found}
     singles = sorted({one.cell for one in found if one.cell.model == "bench" and one.cell.frames == 1}, key=_clients)
     shown = {server.name: server for server in servers if any(one.server == server.name for one in found)}

@@ -4,22 +4,29 @@ import asyncio
 import gzip
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.trajectory.embedded import EmbeddedRedis
 from tests.service.api.scraped import samples_of, total
 from tests.service.serving.wire_server import WireServer, call, post, wire_server
 
 GET = b"GET /v2/health/live HTTP/1.1\r\nhost: here\r\n\r\n"
 
 
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    with EmbeddedRedis() as server:
+        yield server.url
+
+
 @pytest.fixture
-async def wire(tmp_path: Path) -> AsyncIterator[WireServer]:
-    async with wire_server(tmp_path) as server:
+async def wire(tmp_path: Path, redis: str) -> AsyncIterator[WireServer]:
+    async with wire_server(tmp_path, redis=redis) as server:
         yield server
 
 
@@ -136,8 +143,8 @@ async def test_a_request_id_comes_back_where_it_is_legible(wire: WireServer) -> 
         assert "drop" not in (await client.answer()).headers["x-request-id"]
 
 
-async def test_a_body_that_is_too_large_is_refused_by_its_head(tmp_path: Path) -> None:
-    async with wire_server(tmp_path, max_body_bytes=1000) as wire, wire.connected() as client:
+async def test_a_body_that_is_too_large_is_refused_by_its_head(tmp_path: Path, redis: str) -> None:
+    async with wire_server(tmp_path, redis=redis, max_body_bytes=1000) as wire, wire.connected() as client:
         client.send(call(500)[0])
         answer = await client.answer()
         assert (answer.status, answer.error) == (
@@ -146,8 +153,8 @@ async def test_a_body_that_is_too_large_is_refused_by_its_head(tmp_path: Path) -
         )
 
 
-async def test_bodies_that_there_is_no_room_for_are_turned_away(tmp_path: Path) -> None:
-    async with wire_server(tmp_path, max_inflight_bytes=10_000) as wire:
+async def test_bodies_that_there_is_no_room_for_are_turned_away(tmp_path: Path, redis: str) -> None:
+    async with wire_server(tmp_path, redis=redis, max_inflight_bytes=10_000) as wire:
         wire.engine.may_go.clear()
         async with wire.connected() as first, wire.connected() as second:
             first.send(call(500)[0])
@@ -160,8 +167,8 @@ async def test_bodies_that_there_is_no_room_for_are_turned_away(tmp_path: Path) 
         await eventually(lambda: wire.gateway.bodies.inflight_bytes == 0)
 
 
-async def test_a_full_queue_turns_away_and_says_when_to_come_again(tmp_path: Path) -> None:
-    async with wire_server(tmp_path, max_queue_rows=4) as wire:
+async def test_a_full_queue_turns_away_and_says_when_to_come_again(tmp_path: Path, redis: str) -> None:
+    async with wire_server(tmp_path, redis=redis, max_queue_rows=4) as wire:
         wire.engine.may_go.clear()
         async with (
             wire.connected() as one,
@@ -182,8 +189,8 @@ async def test_a_full_queue_turns_away_and_says_when_to_come_again(tmp_path: Pat
             assert [(await client.answer()).status for client in (one, two, three)] == [200] * 3
 
 
-async def test_a_call_is_answered_at_its_deadline_and_the_next_one_is_its_own(tmp_path: Path) -> None:
-    async with wire_server(tmp_path, deadline_s=0.2) as wire, wire.connected() as client:
+async def test_a_call_is_answered_at_its_deadline_and_the_next_one_is_its_own(tmp_path: Path, redis: str) -> None:
+    async with wire_server(tmp_path, redis=redis, deadline_s=0.2) as wire, wire.connected() as client:
         wire.engine.may_go.clear()
         client.send(call(3, seed=1)[0])
         answer = await client.answer()
@@ -220,8 +227,8 @@ async def test_who_goes_away_leaves_nothing_behind(wire: WireServer) -> None:
     assert counts == {"200": 1, "499": 1}
 
 
-async def test_a_body_that_does_not_arrive_in_time_is_given_up(tmp_path: Path) -> None:
-    async with wire_server(tmp_path, body_timeout_s=1.0) as wire, wire.connected() as client:
+async def test_a_body_that_does_not_arrive_in_time_is_given_up(tmp_path: Path, redis: str) -> None:
+    async with wire_server(tmp_path, redis=redis, body_timeout_s=1.0) as wire, wire.connected() as client:
         client.send(call(9)[0][:-20])
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (408, "close")
@@ -256,12 +263,14 @@ async def test_what_is_in_flight_is_answered_before_the_end(wire: WireServer) ->
         assert await client.closed()
 
 
-@given(st.lists(st.tuples(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(1, 400)))))
-@settings(max_examples=30, deadline=None)
-def test_however_the_bytes_are_cut_the_answers_are_the_same(plans: list[tuple[list[int], list[int]]]) -> None:
+@given(plans=st.lists(st.tuples(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(1, 400)))))
+@settings(max_examples=15, deadline=None)
+def test_however_the_bytes_are_cut_the_answers_are_the_same(
+    redis: str, plans: list[tuple[list[int], list[int]]]
+) -> None:
     async def all_of_them() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            async with wire_server(Path(folder)) as wire:
+            async with wire_server(Path(folder), redis=redis) as wire:
                 for kinds, cuts in plans:
                     await _cut(wire, kinds, cuts)
 
