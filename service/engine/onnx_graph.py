@@ -21,6 +21,7 @@ from service.engine.tensor_checks import check_scene_index, free_sizes, graph_mi
 from service.errors import ArtifactError, EngineFailure
 
 MOST_FORMS = 4096  # of inputs that are remembered as checked: requests choose their sizes
+LONELY = 16  # runs of one row, one after the other, that tell a caller alone from a moment between two batches
 MOST_BUCKETED = 2  # free dimensions whose buckets are warmed in every combination
 
 
@@ -67,20 +68,29 @@ class OnnxGraph:
         for lane in lanes:
             self._free.put(lane)
         self._wide: Lane | None = None
+        self._wide_after = self._lone_runs = 0
         self._wide_free = threading.Lock()
 
-    def widen(self, graph: OnnxGraph) -> None:
-        """Run a row that is alone, while nothing else runs, as another opening of the same graph does."""
-        self._wide = graph._lanes[0]
+    def widen(self, graph: OnnxGraph, after: int = LONELY) -> None:
+        """Run a row that is alone, while nothing else runs, as another opening of the same graph does.
+
+        Args:
+            graph: the other one.
+            after: how many such runs in a row it takes: under load the next rows are on their way, and would have to
+                share the cores with it.
+        """
+        self._wide, self._wide_after = graph._lanes[0], after
 
     def run(self, inputs: Inputs) -> Outputs:
         """Inputs by name to outputs by name. Raises `EngineFailure`."""
-        wide, idle = self._wide, self._free.qsize() == self.concurrency
-        if wide is not None and idle and self._is_one_row(inputs) and self._wide_free.acquire(blocking=False):
-            try:
-                return self._run_in(wide, inputs)
-            finally:
-                self._wide_free.release()
+        if self._wide is not None:
+            alone = self._free.qsize() == self.concurrency and self._is_one_row(inputs)
+            self._lone_runs = self._lone_runs + 1 if alone else 0
+            if self._lone_runs > self._wide_after and self._wide_free.acquire(blocking=False):
+                try:
+                    return self._run_in(self._wide, inputs)
+                finally:
+                    self._wide_free.release()
         lane = self._free.get()
         try:
             return self._run_in(lane, inputs)

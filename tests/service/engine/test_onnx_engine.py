@@ -247,27 +247,27 @@ def test_a_row_alone_runs_wide_while_nothing_else_runs(folder: Path) -> None:
     narrow, wide = HeldLane(session, specs), HeldLane(session, specs)
     steps = manifest().tensors.steps
     graph = OnnxGraph("tiny: fuse", specs, [narrow, narrow], steps=steps)
-    graph.widen(OnnxGraph("tiny: fuse", specs, [wide], steps=steps))
+    graph.widen(OnnxGraph("tiny: fuse", specs, [wide], steps=steps), after=1)
     one, two = fuse_inputs(0, frames=1), fuse_inputs(1, frames=2)
-    graph.run(one)
-    graph.run(two)
-    assert (narrow.rows, wide.rows) == ([2], [1])
+    for inputs in (one, one, two, one, one):
+        graph.run(inputs)
+    assert (narrow.rows, wide.rows) == ([1, 2, 1], [1, 1])
     wide.may_go.clear()
     with ThreadPoolExecutor(2) as threads:
         alone = threads.submit(graph.run, one)
-        while len(wide.rows) < 2:
+        while len(wide.rows) < 3:
             time.sleep(0.001)
         graph.run(one)  # the wide one is taken
         wide.may_go.set()
         alone.result(10)
         narrow.may_go.clear()
         busy = threads.submit(graph.run, two)
-        while len(narrow.rows) < 3:
+        while len(narrow.rows) < 5:
             time.sleep(0.001)
         second = threads.submit(graph.run, one)  # it is not alone
-        while len(narrow.rows) < 4:
+        while len(narrow.rows) < 6:
             time.sleep(0.001)
         narrow.may_go.set()
         busy.result(10)
         second.result(10)
-    assert (narrow.rows, wide.rows) == ([2, 1, 2, 1], [1, 1])
+    assert (narrow.rows, wide.rows) == ([1, 2, 1, 1, 2, 1], [1, 1, 1])
