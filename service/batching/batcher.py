@@ -65,6 +65,7 @@ class Batcher(Generic[Job, Result]):
         self._max_rows = max_rows
         self._max_queue_rows = max_queue_rows
         self._workers = workers
+        self._side_by_side = True
         self._clock = clock
         self._observe = observe
         self._observe_queue = observe_queue
@@ -93,10 +94,16 @@ class Batcher(Generic[Job, Result]):
         """Whether nothing waits and nothing runs."""
         return not self._queued_rows and not self._batches
 
-    def configure(self, max_rows: int, workers: int) -> None:
-        """Set the most rows of a batch and the batches at the same time, from the next batch on."""
+    def configure(self, max_rows: int, workers: int, side_by_side: bool = True) -> None:
+        """Set the most rows of a batch and the batches at the same time, from the next batch on.
+
+        Args:
+            max_rows, workers: as for a new batcher.
+            side_by_side: whether batches that run at the same time have a processor each: then what waits is shared
+                out among the workers that are free. If not, one batch of all of it is sooner done.
+        """
         with self._lock:
-            self._max_rows, self._workers = max_rows, workers
+            self._max_rows, self._workers, self._side_by_side = max_rows, workers, side_by_side
             self._idle_threads = 0
             self._work_there.notify_all()  # those that are too many end
             self._summon()
@@ -334,10 +341,12 @@ class Batcher(Generic[Job, Result]):
         batch: list[Entry[Job, Result]] = []
         late: list[Entry[Job, Result]] = []
         total, now_s = 0, self._clock()
+        free = max(1, self._workers - len(self._batches)) if self._side_by_side else 1
+        most = min(self._max_rows, -(-self._queued_rows // free))
         while self._urgent:
             deadline_s, _, entry = self._urgent[0]
             waits, expired = not entry.over, deadline_s <= now_s
-            if waits and not expired and batch and total + entry.rows > self._max_rows:
+            if waits and not expired and batch and total + entry.rows > most:
                 break  # it leads the next batch: letting smaller ones overtake could starve it
             heappop(self._urgent)
             if not waits:

@@ -29,13 +29,20 @@ class OnnxEngine:
     """See `service.engine.protocol.Engine`. Made by `load`."""
 
     def __init__(
-        self, manifest: Manifest, graphs: dict[str, OnnxGraph], threads: int, retune: _Opener | None = None
+        self,
+        manifest: Manifest,
+        graphs: dict[str, OnnxGraph],
+        threads: int,
+        retune: _Opener | None = None,
+        side_by_side: bool = True,
     ) -> None:
         """Take each graph of the manifest's contract; `retune` opens them anew in `warm_up`, as they run fastest."""
         self.manifest = manifest
         self.name = manifest.name
         self._graphs = graphs
-        self._plans = {name: Plan(graph.concurrency, threads) for name, graph in graphs.items()}
+        self._plans = {
+            name: Plan(graph.concurrency, threads, side_by_side=side_by_side) for name, graph in graphs.items()
+        }
         self._retune = retune
 
     @classmethod
@@ -77,7 +84,7 @@ class OnnxEngine:
         graphs = {name: opener.open(name, sessions, threads) for name in content}
         for graph in graphs.values():
             graph.try_out()
-        return cls(manifest, graphs, threads, opener if free else None)
+        return cls(manifest, graphs, threads, opener if free else None, side_by_side=on_cpu)
 
     @property
     def providers(self) -> tuple[str, ...]:

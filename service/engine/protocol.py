@@ -28,6 +28,7 @@ class Plan:
         rows: most rows of a run.
         rates: rows a second by rows of a run, as measured; empty where nothing was.
         lone_threads: of a run of one row while nothing else runs, if more than `threads`.
+        side_by_side: whether runs at the same time have a processor each, rather than one after the other.
     """
 
     sessions: int = 1
@@ -35,6 +36,7 @@ class Plan:
     rows: int = 64
     rates: Mapping[int, float] = field(default_factory=dict)
     lone_threads: int = 1
+    side_by_side: bool = True
 
 
 class Described(Protocol):

@@ -80,7 +80,7 @@ class GraphRunner(Runner):
         """Run from now on as the engine, which has found out in its `warm_up`, says that it runs best."""
         plan = self._engine.plan(self._graph)
         self.max_rows = 1 if self._merging.alone else self._given_rows or plan.rows
-        self._batcher.configure(self.max_rows, plan.sessions)
+        self._batcher.configure(self.max_rows, plan.sessions, plan.side_by_side)
 
     def enqueue(self, inputs: Inputs, deadline_s: float, done: Done) -> GraphCall:
         """Let inputs of the graph wait for a run; the answer comes by a call on the event loop.

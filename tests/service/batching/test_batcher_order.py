@@ -70,3 +70,15 @@ async def test_a_batcher_that_is_configured_anew_runs_so_from_the_next_batch_on(
     assert sorted(run.batches) == [[1], [2]]
     run.let_go(3)
     assert await asyncio.gather(*callers) == [1, 4, 9]
+
+
+async def test_what_waits_is_shared_out_among_the_workers_that_are_free(make: Make) -> None:
+    for side_by_side, batches in ((True, [[1, 2], [3, 4]]), (False, [[1, 2, 3, 4]])):
+        run = GatedRun()
+        batcher = make(run, max_rows=4)
+        batcher.configure(max_rows=4, workers=2, side_by_side=side_by_side)
+        callers = [asyncio.create_task(batcher.submit(job)) for job in (1, 2, 3, 4)]
+        await run.started(len(batches))
+        assert sorted(run.batches) == batches
+        run.let_go(4)
+        assert await asyncio.gather(*callers) == [1, 4, 9, 16]
