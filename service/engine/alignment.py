@@ -35,5 +35,10 @@ def aligned(array: NDArray[np.generic]) -> NDArray[np.generic]:
     return copy
 
 
+def aligned_size(nbytes: int) -> int:
+    """The room that so many bytes take where the next tensor is to begin at a multiple of `ALIGNMENT` again."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
 def _address(array: NDArray[Any]) -> int:
     return int(array.__array_interface__["data"][0])

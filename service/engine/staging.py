@@ -13,9 +13,8 @@ import structlog
 from numpy.typing import NDArray
 
 from service.contract.tensors import TensorSpec
+from service.engine.alignment import aligned_size
 from service.engine.protocol import Inputs
-
-_LINE = 64  # bytes; tensors begin at multiples of it
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -37,9 +36,7 @@ class Staging:
         """
         shapes = {spec.name: [largest[d] if isinstance(d, str) else d for d in spec.shape] for spec in specs}
         sizes = {spec.name: int(np.prod(shapes[spec.name])) * np.dtype(spec.dtype).itemsize for spec in specs}
-        block = np.frombuffer(
-            mmap.mmap(-1, max(1, sum(-(-size // _LINE) * _LINE for size in sizes.values()))), np.uint8
-        )
+        block = np.frombuffer(mmap.mmap(-1, max(1, sum(map(aligned_size, sizes.values())))), np.uint8)
         self.pinned = pin and _pin(block)
         self._specs = tuple(specs)
         self._arrays: dict[str, NDArray[np.generic]] = {}
@@ -47,7 +44,7 @@ class Staging:
         for spec in specs:
             end = start + sizes[spec.name]
             self._arrays[spec.name] = block[start:end].view(spec.dtype).reshape(shapes[spec.name])
-            start = -(-end // _LINE) * _LINE
+            start = aligned_size(end)
 
     def fill(self, inputs: Inputs, sizes: Mapping[str, int]) -> dict[str, NDArray[np.generic]]:
         """Copy inputs, extended as by `pad_rows`; the answer lies in this memory, and is gone with the next."""

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from service.contract.tensors import TensorSpec
+from service.engine.alignment import aligned_size
 from service.engine.protocol import Outputs
 from service.errors import CellsenseError
 from service.remote.channel import Channel
-from service.remote.layout import aligned
 from service.remote.messages import (
     Ask,
     Cancel,
@@ -121,13 +121,13 @@ class Connection:
 
     def _put(self, outputs: list[Array], start: int, room: int) -> list[Place] | None:
         """Write outputs where the gateway has made room for them; None where they do not fit."""
-        if sum(aligned(array.nbytes) for array in outputs) > room:
+        if sum(aligned_size(array.nbytes) for array in outputs) > room:
             return None
         places = []
         for array in outputs:
             self._memory.array(start, array.dtype, array.shape)[...] = array
             places.append([start, *array.shape])
-            start += aligned(array.nbytes)
+            start += aligned_size(array.nbytes)
         return places
 
     def _cancel(self, identity: int) -> None:

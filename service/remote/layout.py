@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.contract.tensors import TensorSpec
-from service.engine.alignment import ALIGNMENT
+from service.engine.alignment import aligned_size
 
 Shapes = tuple[tuple[int, ...], ...]
 INLINE_BYTES = 16_384  # outputs that are not larger come with the answer itself
@@ -52,7 +52,7 @@ class Layouts:
         starts, end = [], 0
         for shape, item_bytes in zip(shapes, self._item_bytes, strict=True):
             starts.append(end)
-            end += aligned(math.prod(shape) * item_bytes)
+            end += aligned_size(math.prod(shape) * item_bytes)
         output_bytes = self._output_bytes.total(shapes) or 0
         return Layout(tuple(starts), end, output_bytes if output_bytes > INLINE_BYTES else 0)
 
@@ -75,9 +75,6 @@ class _OutputBytes:
         """Bytes of all outputs, each aligned; None where nobody can tell beforehand."""
         if self._outputs is None:
             return None
-        return sum(aligned(nbytes * math.prod(shapes[n][axis] for n, axis in free)) for nbytes, free in self._outputs)
-
-
-def aligned(nbytes: int) -> int:
-    """The next multiple of what the engine likes tensors to begin at."""
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+        return sum(
+            aligned_size(nbytes * math.prod(shapes[n][axis] for n, axis in free)) for nbytes, free in self._outputs
+        )

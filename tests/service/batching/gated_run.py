@@ -6,9 +6,9 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from service.batching.batcher import Batcher
+from tests.service.batching.asked import AskedBatcher
 
-Make = Callable[..., Batcher[int, int]]
+Make = Callable[..., AskedBatcher[int, int]]
 
 
 class Clock:

@@ -8,8 +8,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from service.batching.batcher import Batcher
 from service.errors import DeadlineExceeded, EngineFailure, Overloaded, ShuttingDown
+from tests.service.batching.asked import AskedBatcher
 from tests.service.batching.gated_run import Clock, GatedRun, Make, settle
 
 
@@ -228,7 +228,7 @@ def test_a_run_that_outlives_its_loop_ends_its_thread_quietly() -> None:
     before = set(threading.enumerate())
 
     async def leave() -> None:
-        batcher: Batcher[int, int] = Batcher(run, lambda job: 1, max_rows=4, max_queue_rows=4)
+        batcher: AskedBatcher[int, int] = AskedBatcher(run, lambda job: 1, max_rows=4, max_queue_rows=4)
         caller = asyncio.create_task(batcher.submit(1))
         await run.started(1)
         caller.cancel()

@@ -6,8 +6,8 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batching.batcher import Batcher
 from service.errors import CellsenseError, DeadlineExceeded, EngineFailure, Overloaded, ShuttingDown
+from tests.service.batching.asked import AskedBatcher
 
 MAX_ROWS, MAX_QUEUE_ROWS = 8, 24
 Job = tuple[int, int, str]  # number, rows, what becomes of it
@@ -34,7 +34,7 @@ async def _scenario(plan: list[tuple[int, str, bool]], workers: int) -> None:
             raise RuntimeError("one of the batch")
         return [f"answer {number}" for number, _, _ in jobs]
 
-    batcher: Batcher[Job, str] = Batcher(
+    batcher: AskedBatcher[Job, str] = AskedBatcher(
         run, lambda job: job[1], max_rows=MAX_ROWS, max_queue_rows=MAX_QUEUE_ROWS, workers=workers
     )
     callers = []
@@ -79,7 +79,7 @@ async def _by_deadline(plan: list[tuple[int, float | None]]) -> None:
         ran.extend(number for number, _, _ in jobs)
         return [number for number, _, _ in jobs]
 
-    batcher: Batcher[Job, int] = Batcher(
+    batcher: AskedBatcher[Job, int] = AskedBatcher(
         run, lambda job: job[1], max_rows=MAX_ROWS, max_queue_rows=1000, workers=1, clock=lambda: 0.0
     )
     jobs = [batcher.submit((number, rows, ""), deadline_s) for number, (rows, deadline_s) in enumerate(plan)]
@@ -101,7 +101,7 @@ def test_callers_with_several_jobs_get_all_their_answers_or_none(
 
 
 async def _several(plan: list[list[int]], cancelled: set[int], workers: int) -> None:
-    batcher: Batcher[tuple[int, int], tuple[int, int]] = Batcher(
+    batcher: AskedBatcher[tuple[int, int], tuple[int, int]] = AskedBatcher(
         lambda jobs: jobs, lambda job: job[1], max_rows=MAX_ROWS, max_queue_rows=MAX_QUEUE_ROWS, workers=workers
     )
     jobs = [[(caller, rows) for rows in sizes] for caller, sizes in enumerate(plan)]
@@ -145,7 +145,7 @@ async def _callbacks(plan: list[tuple[int, float | None, str, int]], workers: in
         time.sleep(0.0005)
         return [EngineFailure("its numbers") if fate == "fail" else f"answer {n}" for n, _, fate in jobs]
 
-    batcher: Batcher[Job, str] = Batcher(
+    batcher: AskedBatcher[Job, str] = AskedBatcher(
         run, lambda job: job[1], max_rows=MAX_ROWS, max_queue_rows=MAX_QUEUE_ROWS, workers=workers
     )
     answers: dict[int, list[str | CellsenseError]] = {}
