@@ -48,14 +48,9 @@ class InferCalls:
 
         What is not admitted is for the framework, which says why.
         """
-        bodies = self.gateway.bodies
-        document = head.header_length
-        if document is None:
-            json_bytes = head.body_bytes
-        else:
-            json_bytes = int(document) if document.isdigit() else SMALL_JSON_BYTES + 1
+        bodies, json_bytes = self.gateway.bodies, head.document_bytes
         room = bodies.max_inflight_bytes - bodies.inflight_bytes
-        if json_bytes > SMALL_JSON_BYTES or head.body_bytes > min(bodies.max_body_bytes, room):
+        if json_bytes is None or json_bytes > SMALL_JSON_BYTES or head.body_bytes > min(bodies.max_body_bytes, room):
             return False
         bodies.inflight_bytes += head.body_bytes
         return True

@@ -35,6 +35,7 @@ class InferHead:
         route: template of the path, for metrics.
         body_bytes: length of its body.
         header_length: of the JSON document in the body, where the head says it.
+        document_bytes: the same as a number, the whole body where the head does not say it; None for no number.
         request_id: as the caller gave it, None where it did not.
     """
 
@@ -43,6 +44,7 @@ class InferHead:
     route: str
     body_bytes: int
     header_length: str | None
+    document_bytes: int | None
     request_id: bytes | None
 
 
@@ -86,12 +88,14 @@ def parse(head: bytes) -> InferHead | None:
         return None
     document = headers.get(b"inference-header-content-length")
     version = path[2] or b""
+    digits = length if document is None else document
     return InferHead(
         model=path[1].decode(),
         version=version.decode(),
         route=_ROUTES[bool(version)],
         body_bytes=int(length),
         header_length=None if document is None else document.decode("latin-1"),
+        document_bytes=int(digits) if _DIGITS.fullmatch(digits) else None,
         request_id=headers.get(_REQUEST_ID),
     )
 

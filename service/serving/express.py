@@ -249,9 +249,9 @@ class ExpressProtocol(asyncio.BufferedProtocol):
 
     def _aligned_start(self) -> int:
         head = self._head
-        if head is None or head.header_length is None or not head.header_length.isdigit():
+        if head is None or head.header_length is None or head.document_bytes is None:
             return 0
-        return -(self._head_bytes + int(head.header_length)) % ALIGNMENT
+        return -(self._head_bytes + head.document_bytes) % ALIGNMENT
 
     def _grow(self, size: int) -> None:
         grown, slot = self._lane.room(size)

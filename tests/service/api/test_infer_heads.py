@@ -16,9 +16,9 @@ def head(*lines: str, path: str = PATH, method: str = "POST", version: str = "1.
 
 def test_a_plain_call_is_known() -> None:
     lines = ("Inference-Header-Content-Length: 5", "X-Request-Id: me", "Content-Type: application/octet-stream")
-    assert parse(head(*lines)) == InferHead("tiny-encode", "", "/v2/models/{model}/infer", 7, "5", b"me")
+    assert parse(head(*lines)) == InferHead("tiny-encode", "", "/v2/models/{model}/infer", 7, "5", 5, b"me")
     versioned = parse(head(path="/v2/models/m/versions/1.0/infer"))
-    assert versioned == InferHead("m", "1.0", "/v2/models/{model}/versions/{version}/infer", 7, None, None)
+    assert versioned == InferHead("m", "1.0", "/v2/models/{model}/versions/{version}/infer", 7, None, 7, None)
 
 
 @pytest.mark.parametrize(
