@@ -65,7 +65,8 @@ class Settings(BaseSettings):
     intra_op_threads: int | None = Field(default=None, ge=1)
     """Threads within one run; by default the cores of the container, shared by sessions."""
     threads: int | None = Field(default=None, ge=1)
-    """Threads that parse requests, and as many that normalise them; by default the cores of the container."""
+    """Threads that parse requests, and turns of requests that are answered at a time; by default the cores of the
+    container."""
 
     max_batch_frames: int = Field(default=256, ge=1)
     """Most frames in one request."""
@@ -83,7 +84,7 @@ class Settings(BaseSettings):
     max_run_rows: int | None = Field(default=None, ge=1)
     """Most frames in one run of a model: requests are batched up to it; by default found out at start."""
     max_queue_rows: int = Field(default=1024, ge=1)
-    """Most frames that wait for a model; requests beyond that are turned away with 503."""
+    """Most frames that wait for their turn, or for a model; requests beyond that are turned away with 503."""
     deadline_s: float = Field(default=5.0, gt=0)
     """Seconds that a request may take once its body has arrived."""
     body_timeout_s: float = Field(default=30.0, gt=0)

@@ -179,8 +179,8 @@ def _stages() -> list[Panel]:
     return [
         lines(
             "Mean time in each stage",
-            "Stacked: the height is about the mean time of a request. queue_encode and queue_fuse are waits, the rest "
-            "is work.",
+            "Stacked: the height is about the mean time of a request. queue (for a turn), queue_encode and queue_fuse "
+            "are waits, the rest is work.",
             units.Seconds,
             Query(mean(_STAGES, "stage", HERE), "{{stage}}"),
             stacked=StackingMode.NORMAL,
@@ -206,7 +206,8 @@ def _queues() -> list[Panel]:
     return [
         lines(
             "Wait for each model",
-            "Time before a batch runs, p50 and p95. CellsenseQueueSlow begins at the red line.",
+            "Time before a batch runs, or a turn of /v1/sense begins (sense), p50 and p95. CellsenseQueueSlow begins "
+            "at the red line.",
             units.Seconds,
             Query(quantile(0.5, _WAITS, "model", HERE), "{{model}} p50"),
             Query(quantile(0.95, _WAITS, "model", HERE), "{{model}} p95"),
@@ -215,7 +216,8 @@ def _queues() -> list[Panel]:
         ),
         lines(
             "Rows that wait",
-            "Frames in front of each model at the moment of the scrape. At CELLSENSE_MAX_QUEUE_ROWS load is shed.",
+            "Frames in front of each model, and of their turn (sense), at the moment of the scrape. At "
+            "CELLSENSE_MAX_QUEUE_ROWS load is shed.",
             units.Short,
             Query(total("cellsense_queue_rows", "model", HERE), "{{model}}"),
         ),

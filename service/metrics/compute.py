@@ -7,6 +7,7 @@ from service.metrics.traffic import SECONDS
 
 STAGES = (
     "parse",
+    "queue",
     "normalise",
     "queue_encode",
     "encode",
@@ -37,10 +38,14 @@ class ComputeMetrics:
             ["model"],
             buckets=ROWS,
         )
-        self.queue_rows = families.gauge("queue_rows", "Rows that wait for a model now.", ["model"])
+        self.queue_rows = families.gauge(
+            "queue_rows",
+            "Rows that wait for a model now; `sense`: frames of `/v1/sense` that wait for their turn.",
+            ["model"],
+        )
         self.queue_duration = families.histogram(
             "queue_duration_seconds",
-            "Longest time that a request of a batch waited for its model, once a run.",
+            "Longest time that a request of a batch waited for its model, once a run; `sense`: for its turn.",
             ["model"],
             buckets=FINE_SECONDS,
         )

@@ -25,6 +25,8 @@ _SPECS = {spec.name: spec for spec in (*ENCODE_INPUTS, *FUSE_INPUTS)}
 
 Tensor = NDArray[np.generic]
 Picture = NDArray[np.uint8]
+Capture = tuple[int, int]
+"""A scene capture: a request among several, and the row in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,19 +38,19 @@ class PreparedScene:
     camera: Picture | None
 
 
-def scene_inputs(frames: Sequence[SensingFrame], scenes: Mapping[int, PreparedScene]) -> dict[str, Tensor]:
+def scene_inputs(captured: Sequence[Capture | None], scenes: Mapping[Capture, PreparedScene]) -> dict[str, Tensor]:
     """What `ENCODE_INPUTS` say of the captures that B frames refer to.
 
     Args:
-        frames: in any subset of modalities.
-        scenes: the captures that the frames refer to, by their row in the request.
+        captured: what each frame refers to, None where it refers to nothing.
+        scenes: the captures.
 
     Returns:
         Tensors by name. The captures are those of `scenes` in order, and a last one with every modality missing that
-        frames without a scene refer to.
+        frames without a capture refer to.
     """
     row_of = {scene: row for row, scene in enumerate(scenes)}
-    index = [len(scenes) if frame.scene is None else row_of[frame.scene] for frame in frames]
+    index = [len(scenes) if capture is None else row_of[capture] for capture in captured]
     return {**_scene_tensors(list(scenes.values())), "scene_index": np.array(index, np.int64)}
 
 
@@ -80,15 +82,17 @@ def fuse_inputs(contract: Contract, trajectories: Sequence[Trajectory], text: Te
     return {**stacked, "text": text} if contract is MULTIMODAL else stacked
 
 
-def frame_digests(frames: Sequence[SensingFrame], scenes: Mapping[int, PreparedScene]) -> list[bytes]:
-    """What identifies the raw content of each frame, its scene included: the same again is no conflict."""
+def frame_digests(
+    frames: Sequence[SensingFrame], captured: Sequence[Capture | None], scenes: Mapping[Capture, PreparedScene]
+) -> list[bytes]:
+    """What identifies the raw content of each frame, its capture included: the same again is no conflict."""
     captures = {
-        row: content_digest(scene.capture.camera, scene.capture.radar, scene.capture.lidar)
-        for row, scene in scenes.items()
+        capture: content_digest(scene.capture.camera, scene.capture.radar, scene.capture.lidar)
+        for capture, scene in scenes.items()
     }
     return [
-        content_digest(frame.csi, None if frame.scene is None else captures[frame.scene], _numbers(frame))
-        for frame in frames
+        content_digest(frame.csi, None if capture is None else captures[capture], _numbers(frame))
+        for frame, capture in zip(frames, captured, strict=True)
     ]
 
 

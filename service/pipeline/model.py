@@ -24,7 +24,7 @@ _QUANTILES = {
 
 
 class Model:
-    """Encodes and fuses for every request at once, in as few runs of the engine as arrive together."""
+    """Encodes and fuses, in as few runs of the engine as arrive together."""
 
     def __init__(self, engine: Described, runners: Mapping[str, Runner], stages: Stages) -> None:
         """Run the graphs of an engine by `runners`, by the names of the graphs.
@@ -40,23 +40,28 @@ class Model:
         self.runners = runners
         self._stages = stages
 
-    async def encode(self, inputs: Inputs, deadline_s: float) -> Outputs:
-        """Inputs of the contract's `encode` graph to its outputs; `deadline_s` is a time of `time.monotonic()`.
+    async def encode(self, inputs: Inputs, deadline_s: float, requests: int = 1) -> Outputs:
+        """Inputs of the contract's `encode` graph, of so many requests together, to its outputs.
+
+        Args:
+            inputs: as the contract says.
+            deadline_s: a time of `time.monotonic()` after which the answer is of no use.
+            requests: how many wait for it.
 
         Raises:
             Overloaded, DeadlineExceeded, EngineFailure, ShuttingDown: see `Runner.submit`.
         """
-        return await self._submit("encode", inputs, deadline_s)
+        return await self._submit("encode", inputs, deadline_s, requests)
 
     async def fuse(self, inputs: Inputs, deadline_s: float, requests: int = 1) -> Outputs:
-        """The same for `fuse`, for so many requests together."""
+        """The same for `fuse`."""
         return await self._submit("fuse", inputs, deadline_s, requests)
 
     async def close(self) -> None:
         """Fail what waits, finish what runs."""
         await asyncio.gather(*(runner.close() for runner in self.runners.values()))
 
-    async def _submit(self, graph: str, inputs: Inputs, deadline_s: float, requests: int = 1) -> Outputs:
+    async def _submit(self, graph: str, inputs: Inputs, deadline_s: float, requests: int) -> Outputs:
         def observe(queued_s: float, started_s: float, ended_s: float) -> None:
             self._stages.record(f"queue_{graph}", queued_s, started_s, requests)
             self._stages.record(graph, started_s, ended_s, requests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from service.contract.captures import SceneCapture
 from service.contract.sites import Site
 from service.contract.tensors import RADIO
+from service.engine.merging import CAPTURE_TENSORS
 from service.engine.protocol import Inputs
 from service.errors import InvalidInput
 from service.normalizers.camera import CameraLimits, decode_camera
@@ -20,14 +21,30 @@ from service.pipeline.frames import SiteFrame, SiteScene
 from service.pipeline.model import Model
 from service.pipeline.radio_assembly import carriers_hz, radio_inputs
 
+Place = tuple[int, int]
+"""A request among several, and a frame's position in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is to be normalised of one request.
+
+    Attributes:
+        frames: those that passed `check_batch`, by their position in the request.
+        scenes: the captures that they refer to, by their row in the request.
+    """
+
+    frames: Mapping[int, SiteFrame]
+    scenes: Mapping[int, SiteScene]
+
 
 @dataclass(frozen=True, eq=False)
 class ModelBatch:
-    """The frames of a request that one model answers.
+    """The frames of some requests that one model answers.
 
     Attributes:
         model: the model.
-        indices: position of each frame in the request.
+        places: where each frame came.
         entries: the frames.
         sites: their sites.
         inputs: of the model's `encode` graph.
@@ -37,7 +54,7 @@ class ModelBatch:
     """
 
     model: Model
-    indices: list[int]
+    places: list[Place]
     entries: list[SiteFrame]
     sites: list[Site]
     inputs: Inputs
@@ -45,70 +62,67 @@ class ModelBatch:
     digests: list[bytes]
     carriers_hz: list[float]
 
+    def by_request(self) -> list[ModelBatch]:
+        """The frames of each request alone."""
+        rows: dict[int, list[int]] = {}
+        for row, (number, _) in enumerate(self.places):
+            rows.setdefault(number, []).append(row)
+        return [self._of(own) for own in rows.values()]
 
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What is to be normalised of one request, and what came of it.
-
-    Attributes:
-        frames: those that passed `check_batch`, by their position in the request.
-        scenes: the captures that they refer to, by their row in the request.
-        groups: the work of each model.
-        errors: of the frames that failed, by position.
-    """
-
-    frames: Mapping[int, SiteFrame]
-    scenes: Mapping[int, SiteScene]
-    groups: list[ModelBatch] = field(default_factory=list)
-    errors: dict[int, InvalidInput] = field(default_factory=dict)
+    def _of(self, rows: list[int]) -> ModelBatch:
+        return ModelBatch(
+            model=self.model,
+            places=[self.places[row] for row in rows],
+            entries=[self.entries[row] for row in rows],
+            sites=[self.sites[row] for row in rows],
+            inputs={name: tensor if name in CAPTURE_TENSORS else tensor[rows] for name, tensor in self.inputs.items()},
+            text=self.text[rows],
+            digests=[self.digests[row] for row in rows],
+            carriers_hz=[self.carriers_hz[row] for row in rows],
+        )
 
 
 def normalise(
     requests: Sequence[Work], models: Mapping[str, Model], sites: Mapping[str, Site], limits: CameraLimits
-) -> None:
+) -> tuple[list[ModelBatch], dict[Place, InvalidInput]]:
     """Decode each capture once, fail the frames that refer to a bad one, assemble the rest. Blocks: run it in a thread.
 
     Args:
-        requests: each gets its groups and its errors. The channels of all of them are normalised together.
+        requests: what is to be normalised.
         models: the model of each site.
         sites: every site, by name.
         limits: what a camera frame may be.
+
+    Returns:
+        The work of each model, and the errors of the frames that failed.
     """
-    members: dict[Model, list[_Members]] = {}
-    for work in requests:
-        of_model: dict[Model, dict[int, SiteFrame]] = {}
-        prepared, bad = _prepared(work.scenes, sites, limits)
+    scenes, bad = _prepared(requests, sites, limits)
+    errors: dict[Place, InvalidInput] = {}
+    members: dict[Model, dict[Place, SiteFrame]] = {}
+    for number, work in enumerate(requests):
         for index, entry in work.frames.items():
-            row_of_scene = entry.frame.scene
-            if row_of_scene is not None and row_of_scene in bad:
-                work.errors[index] = bad[row_of_scene]
+            row = entry.frame.scene
+            if row is not None and (number, row) in bad:
+                errors[number, index] = bad[number, row]
             else:
-                of_model.setdefault(models[entry.site], {})[index] = entry
-        for model, entries in of_model.items():
-            members.setdefault(model, []).append(_Members(work, entries, prepared))
-    for model, of_requests in members.items():
-        _assemble(model, of_requests, sites)
-
-
-@dataclass(frozen=True, eq=False)
-class _Members:
-    """The frames of a request that one model answers, and the request's captures."""
-
-    work: Work
-    entries: dict[int, SiteFrame]
-    scenes: dict[int, PreparedScene]
+                members.setdefault(models[entry.site], {})[number, index] = entry
+    return [_assembled(model, of_model, scenes, sites) for model, of_model in members.items()], errors
 
 
 def _prepared(
-    scenes: Mapping[int, SiteScene], sites: Mapping[str, Site], limits: CameraLimits
-) -> tuple[dict[int, PreparedScene], dict[int, InvalidInput]]:
-    prepared: dict[int, PreparedScene] = {}
-    bad: dict[int, InvalidInput] = {}
-    for row, scene in scenes.items():
-        try:
-            prepared[row] = PreparedScene(sites[scene.site], scene.capture, _camera(scene.capture, limits))
-        except ValueError as error:
-            bad[row] = _camera_error(f"scenes[{row}].camera", str(error))
+    requests: Sequence[Work], sites: Mapping[str, Site], limits: CameraLimits
+) -> tuple[dict[Place, PreparedScene], dict[Place, InvalidInput]]:
+    """The captures of each request by their row in it, and what is wrong with the others."""
+    prepared: dict[Place, PreparedScene] = {}
+    bad: dict[Place, InvalidInput] = {}
+    for number, work in enumerate(requests):
+        for row, scene in work.scenes.items():
+            try:
+                camera = _camera(scene.capture, limits)
+            except ValueError as error:
+                bad[number, row] = _camera_error(f"scenes[{row}].camera", str(error))
+            else:
+                prepared[number, row] = PreparedScene(sites[scene.site], scene.capture, camera)
     return prepared, bad
 
 
@@ -122,29 +136,31 @@ def _camera_error(field: str, text: str) -> InvalidInput:
     return InvalidInput(field, expected, got)
 
 
-def _assemble(model: Model, members: Sequence[_Members], sites: Mapping[str, Site]) -> None:
-    """Add the work of a model to each request."""
-    frames = [entry.frame for each in members for entry in each.entries.values()]
-    frame_sites = [sites[entry.site] for each in members for entry in each.entries.values()]
-    radio = model.contract is RADIO
-    tensors = radio_inputs(frames, frame_sites, model.site_numbers) if radio else csi_inputs(frames, frame_sites)
-    text, carriers = text_tokens([frame.text for frame in frames]), carriers_hz(frames, frame_sites)
-    start = 0
-    for each in members:
-        rows = slice(start, start + len(each.entries))
-        start = rows.stop
-        own = frames[rows]
-        used = {row: each.scenes[row] for row in dict.fromkeys(f.scene for f in own if f.scene is not None)}
-        inputs = {name: tensor[rows] for name, tensor in tensors.items()}
-        each.work.groups.append(
-            ModelBatch(
-                model=model,
-                indices=list(each.entries),
-                entries=list(each.entries.values()),
-                sites=frame_sites[rows],
-                inputs=inputs if radio else {**scene_inputs(own, used), **inputs},
-                text=text[rows],
-                digests=frame_digests(own, used),
-                carriers_hz=carriers[rows],
-            )
-        )
+def _assembled(
+    model: Model,
+    members: Mapping[Place, SiteFrame],
+    scenes: Mapping[Place, PreparedScene],
+    sites: Mapping[str, Site],
+) -> ModelBatch:
+    """The work of a model."""
+    entries = list(members.values())
+    frames, frame_sites = [entry.frame for entry in entries], [sites[entry.site] for entry in entries]
+    captured = [
+        None if frame.scene is None else (number, frame.scene)
+        for (number, _), frame in zip(members, frames, strict=True)
+    ]
+    used = {place: scenes[place] for place in dict.fromkeys(captured) if place is not None}
+    if model.contract is RADIO:
+        inputs = radio_inputs(frames, frame_sites, model.site_numbers)
+    else:
+        inputs = {**scene_inputs(captured, used), **csi_inputs(frames, frame_sites)}
+    return ModelBatch(
+        model=model,
+        places=list(members),
+        entries=entries,
+        sites=frame_sites,
+        inputs=inputs,
+        text=text_tokens([frame.text for frame in frames]),
+        digests=frame_digests(frames, captured, used),
+        carriers_hz=carriers_hz(frames, frame_sites),
+    )

@@ -14,14 +14,13 @@ from service.pipeline.answers import Answer, TrajectoryAnswer, VertexAnswer
 from service.pipeline.decoding import chosen_tasks, estimates, explanations, finite_rows
 from service.pipeline.frames import SiteFrame
 from service.pipeline.model import Model
+from service.pipeline.normalise import Place
 from service.pipeline.paths import paths
 from service.trajectory.vertex import Trajectory
 
 Outcome = Answer | CellsenseError
 Outcomes = dict[int, Outcome]
 """By the frame's position in the request."""
-Place = tuple[int, int]
-"""A request among several, and a frame's position in it."""
 
 
 def frame_outcomes(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from service.contract.manifest import Manifest
@@ -14,26 +15,25 @@ from service.engine.cores import usable_cores
 from service.engine.protocol import Described
 from service.errors import (
     ArtifactError,
-    CellsenseError,
-    DeadlineExceeded,
-    InvalidInput,
     NotReady,
     ShuttingDown,
     Unavailable,
     UnknownUe,
 )
 from service.metrics import Metrics
+from service.metrics.compute import ComputeMetrics
 from service.normalizers.camera import CameraLimits
 from service.normalizers.text import text_tokens
 from service.pipeline.answers import TrajectoryAnswer
+from service.pipeline.asked import Asked, Done
 from service.pipeline.assembly import fuse_inputs
 from service.pipeline.checks import check_batch, unknown_site
-from service.pipeline.completion import Completion, Encoded
-from service.pipeline.frames import Batch, SiteFrame, SiteScene
+from service.pipeline.completion import Completion
+from service.pipeline.frames import Batch
 from service.pipeline.model import Model
-from service.pipeline.normalise import ModelBatch, Work, normalise
-from service.pipeline.outcomes import Outcome, Outcomes, trajectory_answer
-from service.pipeline.together import Together
+from service.pipeline.normalise import Place, normalise
+from service.pipeline.outcomes import Outcome, trajectory_answer
+from service.pipeline.turns import TurnLimits, TurnMetrics, Turns
 from service.runner.runner import Runner
 from service.settings import Settings
 from service.telemetry.stages import Stages
@@ -41,6 +41,11 @@ from service.trajectory.buffer import TrajectoryBuffer
 from service.trajectory.vertex import TrajectoryKey
 
 WARMING_UP = "the models are being warmed up: ask /readyz until it says 200"
+
+TURNS = "sense"
+"""The name of the queue for a turn, beside those of the models."""
+TURN_WORK = 32
+"""Most frames of a turn, a scene capture being `CAPTURE_WORK` more: twice as much gains little, at twice the time."""
 
 AnEngine = TypeVar("AnEngine", bound=Described)
 
@@ -81,8 +86,10 @@ class Pipeline:
         self._limits = CameraLimits(max_side_px=settings.max_camera_side_px, max_pixels=settings.max_camera_pixels)
         threads = settings.threads or usable_cores()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="normalise")
-        self._normalising = Together(self._normalise, at_once=threads)
-        self._completions = {model: Completion(model, buffer, metrics, stages) for model in self.models}
+        self._completion = Completion(buffer, metrics, stages)
+        self._turns = Turns(
+            self._take_turn, _turn_limits(settings, threads, stages.traced), _turn_metrics(metrics.compute, stages)
+        )
         _declare(self._sites.values(), self._models, metrics)
         self._unavailable: tuple[type[Unavailable], str] | None = (NotReady, WARMING_UP)
         self._closed = False
@@ -123,31 +130,47 @@ class Pipeline:
         self._closed = True
         self._unavailable = (ShuttingDown, "this instance is shutting down: send the request to another")
         self._metrics.system.ready.set(0)
+        self._turns.close()
         await asyncio.gather(*(model.close() for model in self.models))
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def sense(self, batch: Batch, deadline_s: float) -> list[Outcome]:
-        """Answer a batch, one outcome a frame in the same order.
+    def begin(self, batch: Batch, deadline_s: float, done: Done) -> Asked:
+        """Answer a batch.
 
         Args:
             batch: the request.
             deadline_s: time of `time.monotonic()` after which a frame fails with `DeadlineExceeded`.
+            done: called with one outcome a frame in the same order, at once where no frame can be answered; or with
+                what nobody foresaw. Not called where the request is cancelled before.
 
         Raises:
             NotReady, ShuttingDown: nothing can be answered now.
         """
         self.require_available()
         errors = check_batch(batch, self._sites, self._contracts, self._now_s(), self._settings.future_tolerance_s)
-        outcomes: Outcomes = {index: error for index, error in enumerate(errors) if error is not None}
+        known = {index: error for index, error in enumerate(errors) if error is not None}
+        asked = Asked(batch, known, deadline_s, self._settings.deadline_s, done)
+        asked.begin(self._turns)
+        return asked
+
+    async def sense(self, batch: Batch, deadline_s: float) -> list[Outcome]:
+        """The outcomes that `begin` gives."""
+        answer: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+
+        def done(outcomes: list[Outcome] | Exception) -> None:
+            if answer.done():
+                return
+            if isinstance(outcomes, Exception):
+                answer.set_exception(outcomes)
+            else:
+                answer.set_result(outcomes)
+
+        asked = self.begin(batch, deadline_s, done)
         try:
-            async with asyncio.timeout(deadline_s - time.monotonic()):
-                await self._answer(batch, outcomes, deadline_s)
-        except TimeoutError:
-            late = DeadlineExceeded(
-                f"no answer within the deadline of {self._settings.deadline_s:g} s: send fewer frames"
-            )
-            outcomes = {index: outcomes.get(index, late) for index in range(len(batch.frames))}
-        return [outcomes[index] for index in range(len(batch.frames))]
+            return await answer
+        except asyncio.CancelledError:
+            asked.cancel()
+            raise
 
     async def trajectory(self, site: str, ue: str, deadline_s: float) -> TrajectoryAnswer:
         """The buffered trajectory of a UE, oldest first, every vertex answered from those up to it.
@@ -181,41 +204,39 @@ class Pipeline:
             raise unknown_site(site, self._sites, "site")
         return model
 
-    async def _answer(self, batch: Batch, outcomes: Outcomes, deadline_s: float) -> None:
-        """Add the outcome of every frame that has none yet."""
-        frames: dict[int, SiteFrame] = {}
-        scenes: dict[int, SiteScene] = {}
-        for index, entry in enumerate(batch.frames):
-            if index in outcomes or isinstance(entry, InvalidInput):
-                continue
-            frames[index] = entry
-            if entry.frame.scene is not None and isinstance(scene := batch.scenes[entry.frame.scene], SiteScene):
-                scenes[entry.frame.scene] = scene
-        if not frames:
-            return
-        work = Work(frames, scenes)
-        with self._stages.stage("normalise"):
-            await self._normalising.do(work)
-        outcomes.update(work.errors)
-        groups = [self._answer_group(group, outcomes, deadline_s) for group in work.groups]
-        if len(groups) == 1:
-            await groups[0]
-        else:
-            await asyncio.gather(*groups)
-
-    async def _normalise(self, requests: list[Work]) -> None:
-        await asyncio.get_running_loop().run_in_executor(
-            self._threads, normalise, requests, self._models, self._sites, self._limits
+    async def _take_turn(self, requests: list[Asked]) -> None:
+        """Answer every frame of some requests."""
+        started_s = time.monotonic()
+        batches, errors = await asyncio.get_running_loop().run_in_executor(
+            self._threads, normalise, [asked.work for asked in requests], self._models, self._sites, self._limits
         )
+        self._stages.record("normalise", started_s, time.monotonic(), len(requests))
+        _tell(requests, errors)
+        deadline_s = max(asked.deadline_s for asked in requests)
+        if len(batches) == 1:
+            _tell(requests, await self._completion.answer(batches[0], deadline_s))
+        else:
+            for found in await asyncio.gather(*(self._completion.answer(batch, deadline_s) for batch in batches)):
+                _tell(requests, found)
 
-    async def _answer_group(self, group: ModelBatch, outcomes: Outcomes, deadline_s: float) -> None:
-        try:
-            encoded = await group.model.encode(group.inputs, deadline_s)
-        except CellsenseError as error:
-            for index in group.indices:
-                outcomes.setdefault(index, error)
-            return
-        await self._completions[group.model].answer(Encoded(group, encoded, deadline_s, outcomes))
+
+def _tell(requests: Sequence[Asked], outcomes: Mapping[Place, Outcome]) -> None:
+    for (number, index), outcome in outcomes.items():
+        requests[number].tell(index, outcome)
+
+
+def _turn_limits(settings: Settings, threads: int, traced: bool) -> TurnLimits:
+    """Where stages become spans each request has a turn of its own, for a span belongs to one request."""
+    rows = settings.max_queue_rows
+    return TurnLimits(rows if traced else threads, TURN_WORK, 1 if traced else rows, rows)
+
+
+def _turn_metrics(compute: ComputeMetrics, stages: Stages) -> TurnMetrics:
+    return TurnMetrics(
+        queue_rows=compute.queue_rows.labels(TURNS).inc,
+        turn=compute.queue_duration.labels(TURNS).observe,
+        part=partial(stages.record, "queue"),
+    )
 
 
 def _declare(sites: Iterable[Site], models: Mapping[str, Model], metrics: Metrics) -> None:

@@ -30,7 +30,7 @@ class Stages:
 
     def record(self, name: str, started_s: float, ended_s: float, requests: int = 1) -> None:
         """A stage of so many requests that is over, between two times of `time.monotonic()`."""
-        self._durations[name].observe_many([ended_s - started_s] * requests)
+        self._durations[name].observe_times(ended_s - started_s, requests)
         if self._tracer is not None:
             self._tracer.record(name, started_s, ended_s)
 

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from service.errors import BufferUnavailable
 from service.trajectory.embedded import EmbeddedRedis
@@ -151,6 +151,12 @@ class RedisConnection:
         return replies
 
     async def _pipelined(self, script: Script, calls: Sequence[Call]) -> list[object]:
+        if len(calls) == 1:  # most often: by itself it takes half of the time on this side
+            ((keys, arguments),) = calls
+            try:
+                return [await self.client.evalsha(script.sha, len(keys), *keys, *arguments)]
+            except ResponseError as error:
+                return [error]
         pipeline = self.client.pipeline(transaction=False)
         for keys, arguments in calls:
             pipeline.evalsha(script.sha, len(keys), *keys, *arguments)

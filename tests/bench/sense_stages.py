@@ -29,7 +29,6 @@ from service.engine.discovery import load_artifacts
 from service.engine.onnx_engine import OnnxEngine
 from service.feedback.packing import pack as pack_answers
 from service.pipeline.assembly import fuse_inputs
-from service.pipeline.completion import Encoded, _Batch
 from service.pipeline.normalise import Work, normalise
 from service.pipeline.observing import observe_answers
 from service.pipeline.outcomes import frame_outcomes
@@ -82,22 +81,21 @@ async def answer(gateway: Gateway, body: bytes, watch: Stopwatch) -> None:
     pipeline = gateway.pipeline
     batch = watch.time("parse", parse_batch, MESSAGEPACK, body, 4096, 64)
     work = Work(dict(enumerate(batch.frames)), dict(enumerate(batch.scenes)))
-    watch.time("normalise", normalise, [work], pipeline._models, pipeline._sites, pipeline._limits)
-    assert not work.errors
-    for group in work.groups:
-        model, completion = group.model, pipeline._completions[group.model]
+    groups, errors = watch.time("normalise", normalise, [work], pipeline._models, pipeline._sites, pipeline._limits)
+    assert not errors
+    for group in groups:
+        model, completion = group.model, pipeline._completion
         encoded = watch.time("encode", model.engine.run, "encode", group.inputs)
-        together = _Batch([Encoded(group, encoded, float("inf"), {})])
-        rows = list(range(len(together.entries)))
+        rows = list(range(len(group.entries)))
         started_s = time.thread_time()
-        trajectories, _ = await completion._remember(together, rows, encoded["embedding"])
+        trajectories, _ = await completion._remember(group, rows, encoded["embedding"], 1)
         watch.seconds["Redis, this side"] += time.thread_time() - started_s
         inputs = watch.time("fuse inputs", fuse_inputs, model.contract, trajectories, group.text)
         fused = watch.time("fuse", model.engine.run, "fuse", inputs)
         weights = {name: tensor for name, tensor in encoded.items() if name != "embedding"}
-        frames = dict(zip(together.places, group.entries, strict=True))
+        frames = dict(zip(group.places, group.entries, strict=True))
         outcomes = watch.time("decode", frame_outcomes, model, frames, group.sites, trajectories, weights, fused, ())
-        answers = [outcomes[place] for place in together.places]
+        answers = [outcomes[place] for place in group.places]
         watch.time("metrics", observe_answers, gateway.metrics, answers)
         watch.time("keep for labels", pack_answers, answers)
         watch.time("serialise", sense_response, gateway, answers, MESSAGEPACK)

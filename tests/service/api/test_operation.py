@@ -68,9 +68,9 @@ async def metric(gateway: httpx.AsyncClient, sample: str) -> float:
 
 
 async def queued(gateway: httpx.AsyncClient, rows: int) -> None:
-    """Return once that many rows wait to be encoded."""
+    """Return once that many frames wait for their turn, behind the one turn that runs."""
     async with asyncio.timeout(PATIENCE_S):
-        while await metric(gateway, 'cellsense_queue_rows{model="city-and-indoor-encode"}') != rows:
+        while await metric(gateway, 'cellsense_queue_rows{model="sense"}') != rows:
             await asyncio.sleep(0.005)
 
 
@@ -161,7 +161,7 @@ async def test_without_redis_each_frame_is_answered_alone_and_says_so() -> None:
 
 async def test_full_queue_is_503_with_advice_and_the_waiting_are_answered(redis: str) -> None:
     gate = Gate("encode")
-    async with running_gateway(redis, fake_engines(gate), max_run_rows=1, max_queue_rows=2) as gateway:
+    async with running_gateway(redis, fake_engines(gate), threads=1, max_queue_rows=2) as gateway:
         running = asyncio.create_task(answer(gateway, city_frame("ue-0")))
         await gate.is_reached()
         frames = [city_frame(f"ue-{i}", seed=i) for i in range(1, 6)]
@@ -212,7 +212,7 @@ async def post_and_leave(app: FastAPI, frame: Json, leave: asyncio.Event) -> lis
 
 async def test_client_that_goes_away_leaves_its_batch_mates_alone(redis: str) -> None:
     gate, leave = Gate("encode"), asyncio.Event()
-    async with running_app(redis, fake_engines(gate)) as app, client_of(app) as gateway:
+    async with running_app(redis, fake_engines(gate), threads=1) as app, client_of(app) as gateway:
         while (await gateway.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.005)
         first = asyncio.create_task(answer(gateway, city_frame()))
@@ -231,7 +231,7 @@ async def test_client_that_goes_away_leaves_its_batch_mates_alone(redis: str) ->
 
 async def test_shutdown_answers_those_who_wait(redis: str) -> None:
     gate = Gate("encode")
-    async with running_app(redis, fake_engines(gate), max_run_rows=1) as app:
+    async with running_app(redis, fake_engines(gate), threads=1) as app:
         gateway = client_of(app)
         while (await gateway.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.005)

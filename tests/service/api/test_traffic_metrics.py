@@ -56,7 +56,7 @@ async def test_frames_are_counted_as_the_client_counts_them(gateway: httpx.Async
 
 async def test_every_frame_is_answered_shed_or_failed(redis: str) -> None:
     gate = Gate("encode")
-    async with running_gateway(redis, fake_engines(gate), max_run_rows=1, max_queue_rows=1, deadline_s=0.5) as gateway:
+    async with running_gateway(redis, fake_engines(gate), threads=1, max_queue_rows=1, deadline_s=0.5) as gateway:
         running = asyncio.create_task(post(gateway, city_frame("ue-0")))
         await gate.is_reached()
         waiting = asyncio.create_task(post(gateway, city_frame("ue-1")))

@@ -17,8 +17,8 @@ from tests.service.contract.examples import CITY, INDOOR
 
 CAMERA = decode_camera(jpeg())
 SCENES = {
-    4: PreparedScene(CITY, SceneCapture(camera=jpeg(), lidar=returns()), CAMERA),
-    2: PreparedScene(INDOOR, SceneCapture(radar=detections()), None),
+    (0, 4): PreparedScene(CITY, SceneCapture(camera=jpeg(), lidar=returns()), CAMERA),
+    (1, 2): PreparedScene(INDOOR, SceneCapture(radar=detections()), None),
 }
 FRAMES = [
     SensingFrame("a", 1.0, csi=channel(1)),
@@ -26,17 +26,18 @@ FRAMES = [
     SensingFrame("c", 1.0, csi=channel(2), scene=4),
 ]
 SITES = [CITY, INDOOR, CITY]
+CAPTURED = [None, (1, 2), (0, 4)]  # of requests 0 and 1
 
 
 def test_tensors_are_those_of_the_contract() -> None:
-    inputs = {**scene_inputs(FRAMES, SCENES), **csi_inputs(FRAMES, SITES)}
+    inputs = {**scene_inputs(CAPTURED, SCENES), **csi_inputs(FRAMES, SITES)}
     for spec in ENCODE_INPUTS:
         spec.check(inputs[spec.name])
     assert set(inputs) == {spec.name for spec in ENCODE_INPUTS}
 
 
 def test_captures_keep_their_order_and_end_with_an_empty_one() -> None:
-    inputs = scene_inputs(FRAMES, SCENES)
+    inputs = scene_inputs(CAPTURED, SCENES)
     assert inputs["scene_index"].tolist() == [2, 1, 0]
     assert inputs["scene_mask"].tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
     assert np.array_equal(inputs["camera"][0], CAMERA)
@@ -70,11 +71,11 @@ def test_channels_of_all_frames_or_of_none() -> None:
 
 
 def test_digest_tells_contents_apart_and_nothing_else() -> None:
-    first, second, third = frame_digests(FRAMES, SCENES)
+    first, second, third = frame_digests(FRAMES, CAPTURED, SCENES)
     assert len({first, second, third}) == 3
     again = [SensingFrame("z", 9.0, csi=channel(1), text="where?"), SensingFrame("z", 9.0, scene=2)]
-    assert frame_digests(again, SCENES) == [first, second]
-    other = {**SCENES, 2: PreparedScene(INDOOR, SceneCapture(radar=detections(seed=1)), None)}
-    assert frame_digests(FRAMES, other)[1] != second
+    assert frame_digests(again, CAPTURED[:2], SCENES) == [first, second]
+    other = {**SCENES, (1, 2): PreparedScene(INDOOR, SceneCapture(radar=detections(seed=1)), None)}
+    assert frame_digests(FRAMES, CAPTURED, other)[1] != second
     bare = [SensingFrame("a", 1.0, csi=channel(1), scene=2)]
-    assert frame_digests(bare, SCENES) != [first]
+    assert frame_digests(bare, [(1, 2)], SCENES) != [first]

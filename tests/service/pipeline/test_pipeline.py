@@ -39,7 +39,7 @@ from tests.service.api.requests import NOW_S, channel, detections, jpeg
 from tests.service.contract.examples import CITY, STREET, manifest, radio_manifest
 from tests.service.trajectory.connections import connected
 
-SETTINGS = Settings(redis="embedded://", deadline_s=30.0)
+SETTINGS = Settings(redis="embedded://", deadline_s=30.0, threads=1)
 
 
 class Recorder(FakeEngine):
@@ -176,12 +176,12 @@ POISON = text_tokens(["boxing"])[0, 0]
 
 
 async def crowd(pipeline: Pipeline, engine: Crowded, requests: Sequence[Batch]) -> list[list[Outcome]]:
-    """What requests are answered that wait for the encoder together, behind another one."""
+    """What requests are answered that wait for their turn together, behind another one."""
     first = asyncio.create_task(pipeline.sense(Batch((), (frame("first"),)), deadline_s()))
     assert await asyncio.to_thread(engine.reached.wait, 20.0)
     rest = [asyncio.create_task(pipeline.sense(request, deadline_s())) for request in requests]
     rows = sum(len(request.frames) for request in requests)
-    while pipeline.models[0].runners["encode"].queued_rows < rows:
+    while pipeline._turns.queued_rows < rows:
         await asyncio.sleep(0.001)
     engine.open.set()
     await first
@@ -192,14 +192,14 @@ async def test_requests_that_are_answered_together_are_answered_as_if_alone(buff
     scenes = (SiteScene("city", SceneCapture(radar=detections(1))), SiteScene("city", SceneCapture(camera=jpeg())))
     requests = [
         Batch(scenes, (frame(f"{n}-a", n, scene=n % 2), frame(f"{n}-b", n + 50, text="where?"), frame("shared", n)))
-        for n in range(6)
+        for n in range(5)  # as many as one turn takes
     ]
     engine = Crowded()
     pipeline = pipeline_of(engine, buffer)
     pipeline.resume()
     together = await crowd(pipeline, engine, requests)
-    assert sum(engine.fused) == 1 + 6 * 2 + 1  # of those with the same UE and time, the first
-    assert len(engine.fused) <= 2
+    assert sum(engine.fused) == 1 + 5 * 2 + 1  # of those with the same UE and time, the first
+    assert len(engine.fused) == 2
     alone = [await pipeline.sense(renamed(request), deadline_s()) for request in requests]
     for many, few in zip(together, alone, strict=True):
         assert isinstance(few[0], Answer)
@@ -208,7 +208,7 @@ async def test_requests_that_are_answered_together_are_answered_as_if_alone(buff
         assert str(many[1]) == str(few[1])
         assert few[1].field == "frames[1].text"
     kinds = [type(shared) for _, _, shared in together]
-    assert sorted(kinds, key=str) == sorted([Answer, *[TimestampConflict] * 5], key=str)
+    assert sorted(kinds, key=str) == sorted([Answer, *[TimestampConflict] * 4], key=str)
     conflicts = [shared for _, _, shared in together if isinstance(shared, TimestampConflict)]
     assert {conflict.field for conflict in conflicts} == {"frames[2].timestamp_s"}
     await pipeline.close()

@@ -66,5 +66,7 @@ def test_digest_tells_carriers_and_distances_apart() -> None:
         SensingFrame("a", 1.0, csi=channel(), carrier_hz=carrier_hz, distance_m=distance_m)
         for carrier_hz, distance_m in [(None, None), (28e9, None), (None, 28e9), (3.55e9, None), (None, 0.0)]
     ]
-    assert len(set(frame_digests(frames, {}))) == len(frames)
-    assert frame_digests(frames, {}) == frame_digests([replace(frame, timestamp_s=2.0) for frame in frames], {})
+    nothing = [None] * len(frames)
+    digests = frame_digests(frames, nothing, {})
+    assert len(set(digests)) == len(frames)
+    assert frame_digests([replace(frame, timestamp_s=2.0) for frame in frames], nothing, {}) == digests

@@ -1,0 +1,105 @@
+"""A request that is being answered: what of it goes through the pipeline, by when, and what came of it so far."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+from service.errors import CellsenseError, DeadlineExceeded, InvalidInput
+from service.pipeline.frames import Batch, SiteFrame, SiteScene
+from service.pipeline.normalise import Work
+from service.pipeline.outcomes import Outcome
+from service.pipeline.turns import Entry, Turns
+
+CAPTURE_WORK = 3  # of a scene capture, beside that of a frame: a picture, point clouds and networks that see them
+
+Done = Callable[[list[Outcome] | Exception], None]
+"""Takes the outcome of every frame, or what nobody foresaw."""
+
+
+class Asked:
+    """One request. Its outcomes are given once: when all are there, or late, or never where the caller has gone.
+
+    Attributes:
+        work: its frames that are to be answered.
+        deadline_s: time of `time.monotonic()` by which.
+    """
+
+    __slots__ = ("_alarm", "_done", "_entry", "_outcomes", "_patience_s", "_size", "deadline_s", "work")
+
+    def __init__(
+        self, batch: Batch, errors: Mapping[int, Outcome], deadline_s: float, patience_s: float, done: Done
+    ) -> None:
+        """Nothing happens before `begin`.
+
+        Args:
+            batch: the request.
+            errors: of the frames that cannot be answered, by position.
+            deadline_s: time of `time.monotonic()` after which a frame fails.
+            patience_s: how long that was from the beginning, for the message.
+            done: called with the outcomes.
+        """
+        frames: dict[int, SiteFrame] = {}
+        scenes: dict[int, SiteScene] = {}
+        for index, entry in enumerate(batch.frames):
+            if index in errors or isinstance(entry, InvalidInput):
+                continue
+            frames[index] = entry
+            if entry.frame.scene is not None and isinstance(scene := batch.scenes[entry.frame.scene], SiteScene):
+                scenes[entry.frame.scene] = scene
+        self.work = Work(frames, scenes)
+        self.deadline_s = deadline_s
+        self._patience_s, self._done = patience_s, done
+        self._size = len(batch.frames)
+        self._outcomes = dict(errors)
+        self._entry: Entry[Asked] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def begin(self, turns: Turns[Asked]) -> None:
+        """Wait for a turn."""
+        frames = len(self.work.frames)
+        if not frames:
+            self._end()
+            return
+        try:
+            self._entry = turns.enter(self, frames, frames + CAPTURE_WORK * len(self.work.scenes), self._ended)
+        except CellsenseError as error:
+            self._fail(error)
+            return
+        self._alarm = asyncio.get_running_loop().call_later(self.deadline_s - time.monotonic(), self._too_late)
+
+    def tell(self, index: int, outcome: Outcome) -> None:
+        """What came of a frame, by its position in the request."""
+        self._outcomes.setdefault(index, outcome)
+
+    def cancel(self) -> None:
+        """Nobody waits for the outcomes any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._entry is not None:
+            self._entry.leave()
+
+    def _ended(self, error: Exception | None) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if error is None:
+            self._end()
+        elif isinstance(error, CellsenseError):
+            self._fail(error)
+        else:
+            self._done(error)
+
+    def _too_late(self) -> None:
+        if self._entry is not None:
+            self._entry.leave()
+        self._fail(DeadlineExceeded(f"no answer within the deadline of {self._patience_s:g} s: send fewer frames"))
+
+    def _fail(self, error: CellsenseError) -> None:
+        """What has no outcome has this one."""
+        for index in self.work.frames:
+            self.tell(index, error)
+        self._end()
+
+    def _end(self) -> None:
+        self._done([self._outcomes[index] for index in range(self._size)])
