@@ -18,7 +18,6 @@ from service.api.observe import OPERATION, REQUEST_ID, RequestObserver
 from service.api.oip import router as oip_router
 from service.api.problems import HttpProblem, problem_response
 from service.api.routes import router
-from service.api.sense_route import SenseRoute
 from service.api.specification import API_VERSION, DESCRIPTION, TITLE, specification
 from service.engine.protocol import Engine
 from service.errors import CellsenseError
@@ -81,8 +80,6 @@ def create_app(
     app.add_middleware(RequestObserver, traffic=gateway.metrics.traffic, tracer=tracer)
     for kind in (CellsenseError, HttpProblem, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_with_problem)
-    if tracer is None:
-        app.middleware_stack = SenseRoute(app.build_middleware_stack(), gateway)
     return app
 
 

@@ -39,7 +39,7 @@ class Form:
     """
 
     media_type: str
-    load: Callable[[bytes | bytearray], object]
+    load: Callable[[bytes | bytearray | memoryview], object]
     dump: Callable[[Any], bytes]
     at_once_bytes: int
 
@@ -48,7 +48,7 @@ class Form:
         return Response(self.dump(value), media_type=self.media_type)
 
 
-def load_json(body: bytes | bytearray) -> object:
+def load_json(body: bytes | bytearray | memoryview) -> object:
     """The JSON value of a body. Raises `MalformedBody`."""
     try:
         return orjson.loads(body)
@@ -56,7 +56,7 @@ def load_json(body: bytes | bytearray) -> object:
         raise MalformedBody("body", "JSON in UTF-8 (it has no NaN and no Infinity)", str(error)) from error
 
 
-def load_messagepack(body: bytes | bytearray) -> object:
+def load_messagepack(body: bytes | bytearray | memoryview) -> object:
     """The MessagePack value of a body. Raises `MalformedBody`."""
     try:
         return msgspec.msgpack.decode(body)

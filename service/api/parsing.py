@@ -15,7 +15,7 @@ from service.pipeline import Batch, SiteFrame, SiteScene
 _NAMED = 8  # ids that an error message lists at most
 
 
-def parse_batch(form: Form, body: bytes | bytearray, max_frames: int, max_scenes: int) -> Batch:
+def parse_batch(form: Form, body: bytes | bytearray | memoryview, max_frames: int, max_scenes: int) -> Batch:
     """The batch of a `SenseRequest`. Blocks: run it in a thread.
 
     Args:

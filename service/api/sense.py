@@ -1,4 +1,8 @@
-"""The answer to a batch of sensing frames, whichever way the request came."""
+"""The answer to a batch of sensing frames, whichever way the request came.
+
+Calls of the plain kind do not come to `answer_sense` but are answered straight from their connection:
+`service.api.sense_calls`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ from service.contract.manifest import Manifest
 from service.errors import CellsenseError
 from service.pipeline import Answer, Batch
 
+ROUTE = "/v1/sense"
 _ANSWER_FIELDS = tuple(field.name for field in fields(Answer))
 
 
@@ -44,11 +49,16 @@ async def answer_sense(gateway: Gateway, headers: Headers, receive: Receive) -> 
         try:
             outcomes = await while_connected(receive, gateway.pipeline.sense(batch, deadline_s))
         except HttpProblem as gone:
-            count_frames(gateway.metrics.traffic, gateway.pipeline.sites, batch.frames, [gone] * len(batch.frames))
+            account_for(gateway, batch, [gone] * len(batch.frames))
             raise
+    account_for(gateway, batch, outcomes)
+    return sense_response(gateway, outcomes, answer_form(headers, form))
+
+
+def account_for(gateway: Gateway, batch: Batch, outcomes: Sequence[Answer | Exception]) -> None:
+    """Count what became of the frames of a request, and keep the answers for labels that come later."""
     count_frames(gateway.metrics.traffic, gateway.pipeline.sites, batch.frames, outcomes)
     gateway.feedback.keep([outcome for outcome in outcomes if isinstance(outcome, Answer)])
-    return sense_response(gateway, outcomes, answer_form(headers, form))
 
 
 def sense_response(gateway: Gateway, outcomes: Sequence[Answer | CellsenseError], form: Form) -> Response:

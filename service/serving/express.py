@@ -1,9 +1,9 @@
-"""A connection on which infer calls go straight from their bytes to the queue of their model.
+"""A connection on which calls go straight from their bytes to the queue of their model, or to their turn.
 
 At a millisecond a frame, what a server and a framework do for a request is a fifth of the work: bodies put together
 from chunks and copied, tasks, events, scopes, routing. Here the bytes of a call are received where its tensors are
 then read, and its answer is written by the very call in which the model's answer arrives. All other requests, and
-infer calls of unusual kinds, go to uvicorn's own protocol on the same connection, and so to the application.
+calls of unusual kinds, go to uvicorn's own protocol on the same connection, and so to the application.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.api.infer_calls import InferCall
-from service.api.infer_heads import HEAD_END, LONGEST_HEAD, InferHead
+from service.api.plain_calls import CallHead, PlainCall
+from service.api.plain_heads import HEAD_END, LONGEST_HEAD
 from service.engine.alignment import ALIGNMENT
 from service.remote.segment import Slot
 from service.serving.express_lane import TIDY_S, ExpressLane
@@ -26,7 +26,7 @@ from service.serving.express_lane import TIDY_S, ExpressLane
 FIRST_BYTES = 16_384  # of the buffer of a connection, before it is known how many it needs
 AHEAD_BYTES = 4096  # that are read at a time while a call is being answered
 MOST_AHEAD_BYTES = 65_536  # that are read before an answer is written
-_CALL = b"POST /v2/models/"
+_CALLS = (b"POST /v2/models/", b"POST /v1/sense ")
 
 
 class _Inner(HttpToolsProtocol):
@@ -74,10 +74,10 @@ class ExpressProtocol(asyncio.BufferedProtocol):
         self._buffer = memoryview(bytearray(FIRST_BYTES))
         self._slot: Slot | None = None  # that it lies in, if any
         self._start = self._end = 0  # of what is in it
-        self._head: InferHead | None = None  # of the call whose body is still to come, or that is being answered
+        self._head: CallHead | None = None  # of the call whose body is still to come, or that is being answered
         self._head_bytes = 0
         self._answering = False
-        self._call: InferCall | None = None
+        self._call: PlainCall[Any] | None = None
         self._ahead_buffer = memoryview(b"")
         self._ahead = b""  # what came while a call was being answered
         self._closing = self._full = self._paused = self._kept = False
@@ -178,19 +178,20 @@ class ExpressProtocol(asyncio.BufferedProtocol):
             return
         self._ahead = bytes(self._buffer[end : self._end])
         self._answering = True
-        self._call = self._lane.calls.begin(head, self._buffer[begin:end], self._since_s, self._answered)
+        self._call = self._lane.calls(head).begin(head, self._buffer[begin:end], self._since_s, self._answered)
 
     def _read_head(self) -> bool:
         """Whether there is the head of a call that may be answered here."""
         seen = bytes(self._buffer[self._start : min(self._end, self._start + LONGEST_HEAD)])
         size = seen.find(HEAD_END) + len(HEAD_END)
         if size < len(HEAD_END):  # not found
-            if not (_CALL.startswith(seen) or seen.startswith(_CALL)) or len(seen) == LONGEST_HEAD:
+            ours = seen.startswith(_CALLS) or any(call.startswith(seen) for call in _CALLS)
+            if not ours or len(seen) == LONGEST_HEAD:
                 self._pass_on()
             return False
         self._since_s = time.monotonic()
-        head = self._lane.calls.heads.read(seen[:size]) if seen.startswith(_CALL) else None
-        if head is None or not self._lane.calls.admit(head):
+        head = self._lane.heads.read(seen[:size]) if seen.startswith(_CALLS) else None
+        if head is None or not self._lane.calls(head).admit(head):
             self._pass_on()
             return False
         self._head, self._head_bytes = head, size
@@ -249,9 +250,9 @@ class ExpressProtocol(asyncio.BufferedProtocol):
 
     def _aligned_start(self) -> int:
         head = self._head
-        if head is None or head.header_length is None or head.document_bytes is None:
+        if head is None or not head.tensors_at:
             return 0
-        return -(self._head_bytes + head.document_bytes) % ALIGNMENT
+        return -(self._head_bytes + head.tensors_at) % ALIGNMENT
 
     def _grow(self, size: int) -> None:
         grown, slot = self._lane.room(size)
@@ -270,7 +271,7 @@ class ExpressProtocol(asyncio.BufferedProtocol):
 
     def _let_go(self) -> None:
         if self._head is not None:
-            self._lane.calls.release(self._head)
+            self._lane.calls(self._head).release(self._head)
             self._head = None
 
     # ---- once a second
@@ -284,7 +285,7 @@ class ExpressProtocol(asyncio.BufferedProtocol):
             if waited_s > self._lane.body_timeout_s:
                 self._closing = self._answering = True
                 held = self._end - self._start - self._head_bytes
-                self._lane.calls.too_slow(self._head, held, self._since_s, self._answered)
+                self._lane.calls(self._head).too_slow(self._head, held, self._since_s, self._answered)
         elif self._end > self._start:  # a head that does not go on
             if waited_s > self._lane.body_timeout_s:
                 self._transport.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from fastapi import FastAPI
@@ -13,6 +13,10 @@ from uvicorn.server import ServerState
 
 from service.api.gateway import Gateway
 from service.api.infer_calls import InferCalls
+from service.api.infer_heads import InferHead, infer_head
+from service.api.plain_calls import CallHead, PlainCalls
+from service.api.plain_heads import KnownHeads, PlainHead
+from service.api.sense_calls import SenseCalls, sense_head
 from service.engine.alignment import aligned_empty
 from service.errors import Overloaded, PayloadTooLarge
 from service.remote.mirror import Mirror
@@ -33,7 +37,7 @@ class ExpressLane:
     """Belongs to one event loop.
 
     Attributes:
-        calls: begins infer calls.
+        heads: reads heads of calls.
         loop: the event loop.
         body_timeout_s: that a body may take to arrive.
         passed_on: where connections receive what they pass on at once. One for all of them: it is empty again before
@@ -41,7 +45,8 @@ class ExpressLane:
     """
 
     def __init__(self, gateway: Gateway) -> None:
-        self.calls = InferCalls(gateway)
+        self.heads = KnownHeads(_call_head)
+        self._infer, self._sense = InferCalls(gateway), SenseCalls(gateway)
         self.loop = asyncio.get_running_loop()
         self.body_timeout_s = gateway.settings.body_timeout_s
         self.passed_on = memoryview(bytearray(PASSED_ON_BYTES))
@@ -58,6 +63,10 @@ class ExpressLane:
         if not isinstance(lane, cls):
             lane = app.state.express_lane = cls(app.state.gateway)
         return lane
+
+    def calls(self, head: CallHead) -> PlainCalls[Any]:
+        """What begins calls with such heads."""
+        return self._infer if isinstance(head, InferHead) else self._sense
 
     def enter(self, connection: Connection) -> None:
         """A connection was made. One timer looks after all of them: one each would cost more than the rest."""
@@ -93,3 +102,7 @@ class ExpressLane:
         for connection in list(self._connections):
             connection.tidy(now_s)
         self._timer = self.loop.call_later(TIDY_S, self._tidy) if self._connections else None
+
+
+def _call_head(plain: PlainHead) -> CallHead | None:
+    return infer_head(plain) or sense_head(plain)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,11 @@ import uvicorn
 from service.api.app import create_app
 from service.api.gateway import Gateway
 from service.engine.onnx_engine import OnnxEngine
-from service.engine.protocol import Inputs, Outputs, Plan
+from service.engine.protocol import Engine, Inputs, Outputs, Plan
 from service.oip.codec import datatype
 from service.serving.server import server_config
 from service.settings import Settings
+from tests.service.api.requests import NOW_S
 from tests.service.engine.generic import doubler_inputs, write_generic
 
 
@@ -127,12 +128,14 @@ def post(path: str, body: bytes, **headers: str) -> bytes:
 
 
 @asynccontextmanager
-async def wire_server(folder: Path, **settings: Any) -> AsyncIterator[WireServer]:
-    """The gateway, once its model is ready."""
+async def wire_server(
+    folder: Path, sites: Mapping[str, Engine] | None = None, **settings: Any
+) -> AsyncIterator[WireServer]:
+    """The gateway, once its model and those of the sites are ready."""
     write_generic(folder / "doubler")
     engine = HeldEngine(OnnxEngine.load(folder / "doubler", intra_op_threads=1))
     chosen = Settings(**{"models": folder, "deadline_s": 30.0, "drain_s": 5, **settings})
-    app = create_app(chosen, {}, others=[engine])
+    app = create_app(chosen, sites or {}, now_s=lambda: NOW_S, others=[engine])
     config = server_config(chosen, app)
     config.load()
     listener = socket.create_server(("127.0.0.1", 0))
@@ -141,7 +144,7 @@ async def wire_server(folder: Path, **settings: Any) -> AsyncIterator[WireServer
     gateway: Gateway = app.state.gateway
     try:
         async with asyncio.timeout(30):
-            while not (server.started and gateway.repository.ready()):
+            while not (server.started and gateway.repository.ready() and gateway.pipeline.available):
                 await asyncio.sleep(0.01)
         yield WireServer(gateway, engine, server, listener.getsockname()[:2])
     finally:
