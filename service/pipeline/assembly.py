@@ -15,8 +15,7 @@ from service.contract.captures import SceneCapture, SensingFrame
 from service.contract.labels import SCENE_MODALITIES
 from service.contract.sites import Site
 from service.contract.tensors import ENCODE_INPUTS, FUSE_INPUTS, MULTIMODAL, Contract
-from service.normalizers.csi import csi_planes
-from service.normalizers.cues import aoa_profile, distance, gain
+from service.normalizers.channel import channel_tensors
 from service.normalizers.lidar import fill_lidar_planes
 from service.normalizers.radar import fill_radar_planes
 from service.trajectory.stacking import stack
@@ -55,21 +54,15 @@ def scene_inputs(frames: Sequence[SensingFrame], scenes: Mapping[int, PreparedSc
 
 def csi_inputs(frames: Sequence[SensingFrame], sites: Sequence[Site]) -> dict[str, Tensor]:
     """What `ENCODE_INPUTS` say of the channels of B frames, each at the site beside it: a row a frame."""
-    tensors = {name: _zeros(name, len(frames)) for name in ("csi", "aoa", "distance", "gain", "csi_mask")}
     present = [(row, frame.csi) for row, frame in enumerate(frames) if frame.csi is not None]
-    if not present:
-        return tensors
-    rows, channels = [row for row, _ in present], np.array([channel for _, channel in present])
-    bandwidth_hz = np.array([sites[row].bandwidth_hz for row in rows], np.float64)
-    found: dict[str, Tensor] = {
-        "csi": csi_planes(channels),
-        "aoa": aoa_profile(channels),
-        "distance": distance(channels, bandwidth_hz),
-        "gain": gain(channels),
-        "csi_mask": np.ones((len(rows), 1), np.float32),
-    }
+    rows, channels = [row for row, _ in present], [channel for _, channel in present]
+    found: dict[str, Tensor] = {}
+    if present:
+        bandwidth_hz = np.array([sites[row].bandwidth_hz for row in rows], np.float64)
+        found = {**channel_tensors(np.array(channels), bandwidth_hz), "csi_mask": np.ones((len(rows), 1), np.float32)}
     if len(rows) == len(frames):
         return found
+    tensors = {name: _zeros(name, len(frames)) for name in ("csi", "aoa", "distance", "gain", "csi_mask")}
     for name, values in found.items():
         tensors[name][rows] = values
     return tensors
