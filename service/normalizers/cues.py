@@ -59,13 +59,12 @@ _HANN = np.sin(np.pi * (_SUBCARRIERS + 0.5) / CSI_SUBCARRIERS) ** 2
 _WINDOWED_DELAYS = subcarrier_matrix(
     np.exp(2j * np.pi * np.outer(np.arange(CSI_SUBCARRIERS), _SUBCARRIERS / (2 * CSI_SUBCARRIERS))) * _HANN
 )
-# From the sum of both powers and the even part times the odd one to the profile, earliest delay first and with the
-# neighbours of both ends: [128, 514].
+# From the sum of both powers, and from the even part times the odd one, to the first half of the profile, earliest
+# delay first: [2, 64, 256]. Half a period on, the latter again only changes its sign.
 _FIRST_HALF, _SECOND_HALF = np.split(
-    _interpolation((np.arange(-1, _DELAYS + 1) - _NEGATIVE) / _DELAYS, 2 * CSI_SUBCARRIERS, CSI_SUBCARRIERS - 1),
-    2,
+    _interpolation((np.arange(_DELAYS // 2) - _NEGATIVE) / _DELAYS, 2 * CSI_SUBCARRIERS, CSI_SUBCARRIERS - 1), 2
 )
-_PROFILE = np.concatenate([_FIRST_HALF + _SECOND_HALF, 2 * (_FIRST_HALF - _SECOND_HALF)])
+_PROFILE = np.stack([_FIRST_HALF + _SECOND_HALF, 2 * (_FIRST_HALF - _SECOND_HALF)])
 
 
 def aoa_profile(csi: NDArray[np.complex64]) -> NDArray[np.float32]:
@@ -169,14 +168,22 @@ def gain_of(scaled: Scaled) -> NDArray[np.float32]:
 
 
 def _delay_profile(parts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Power delay profile `[B, 514]`, Hann-windowed over the subcarriers, summed over the antennas."""
+    """Power delay profile, Hann-windowed over the subcarriers, summed over the antennas.
+
+    Returns:
+        float32 `[B, 514]`: earliest delay first, and the neighbours of both ends, as the delays wrap.
+    """
     frames = len(parts)
-    sums = np.empty((frames, 1, 2, CSI_SUBCARRIERS), np.float32)
+    sums = np.empty((frames, 2, 1, CSI_SUBCARRIERS), np.float32)
     for start in range(0, frames, BLOCK):
         rows = slice(start, start + BLOCK)
         halves = np.matmul(parts[rows].transpose(0, 2, 1, 3)[:, :, None], _WINDOWED_DELAYS)
         flat = halves.reshape(-1, 2, 2 * CSI_ANTENNAS, CSI_SUBCARRIERS)  # [n, parity, part and antenna, delay]
         np.einsum("npad,npad->nd", flat, flat, out=sums[rows, 0, 0])
-        np.einsum("nad,nad->nd", flat[:, 0], flat[:, 1], out=sums[rows, 0, 1])
-    profile: NDArray[np.float32] = np.matmul(sums.reshape(frames, 1, 2 * CSI_SUBCARRIERS), _PROFILE)[:, 0]
-    return np.maximum(profile, np.float32(0), out=profile)
+        np.einsum("nad,nad->nd", flat[:, 0], flat[:, 1], out=sums[rows, 1, 0])
+    same, turned = np.matmul(sums, _PROFILE)[:, :, 0].transpose(1, 0, 2)
+    around: NDArray[np.float32] = np.empty((frames, _DELAYS + 2), np.float32)
+    np.add(same, turned, out=around[:, 1 : _DELAYS // 2 + 1])
+    np.subtract(same, turned, out=around[:, _DELAYS // 2 + 1 : -1])
+    around[:, 0], around[:, -1] = around[:, -2], around[:, 1]
+    return np.maximum(around, np.float32(0), out=around)
