@@ -15,8 +15,7 @@ from models.data.raytraced.frontend import measure
 from models.data.raytraced_set import RayTracedSet
 from service.contract.labels import SCENE_MODALITIES
 from service.contract.tensors import TRAJECTORY_LEN
-from service.normalizers.csi import csi_planes
-from service.normalizers.cues import aoa_profile, distance, gain
+from service.normalizers.channel import channel_tensors
 from service.normalizers.radar import radar_planes
 
 Inputs = dict[str, Tensor | None]
@@ -55,12 +54,7 @@ def radio_inputs(csi: NDArray[np.complex64], bandwidth_hz: float) -> Radio:
     """CSI `[..., 32, 64]` through the normalizers, each `[..., its own shape]`."""
     lead = csi.shape[:-2]
     frames = csi.reshape(-1, *csi.shape[-2:])
-    radio = {
-        "csi": csi_planes(frames),
-        "aoa": aoa_profile(frames),
-        "distance": distance(frames, bandwidth_hz),
-        "gain": gain(frames),
-    }
+    radio = channel_tensors(frames, bandwidth_hz)
     return {name: values.reshape(*lead, *values.shape[1:]) for name, values in radio.items()}
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.sites import Site
-from service.normalizers.polar import BINS, bin_of, clouds
+from service.normalizers.polar import BINS, directions
 
 PLANES = 4
-_TIME, _EAST, _UP, _VELOCITY, _INTENSITY = 0, 1, 3, 4, 5  # columns of a capture
+_TIME, _EAST, _NORTH, _UP, _VELOCITY, _INTENSITY = range(6)  # columns of a capture
+_CELLS = BINS * BINS
 
 
 def radar_planes(captures: Sequence[NDArray[np.float32]], sites: Sequence[Site]) -> NDArray[np.float32]:
@@ -30,31 +31,54 @@ def radar_planes(captures: Sequence[NDArray[np.float32]], sites: Sequence[Site])
         by slant range from the sensor. Plane 1: velocity by slant range. Plane 2: velocity by time. Plane 3: height
         (ENU up) by time. Every axis rises with its index.
     """
-    size = len(captures) * PLANES * BINS * BINS
-    # What does not count lies in a cell beyond the last one: cheaper than to leave it out of every array.
-    total = np.zeros(size + 1)
-    for cloud in clouds(captures, sites, _EAST):
-        site, columns = cloud.site, cloud.columns
-        azimuth, _ = bin_of(cloud.sin_azimuth, -1.0, 1.0)
-        reach, in_reach = bin_of(cloud.range_m, 0.0, site.range_max_m)
-        doppler, _ = bin_of(columns[_VELOCITY], -site.velocity_max_mps, site.velocity_max_mps)
-        height, in_height = bin_of(columns[_UP], site.height_min_m, site.height_max_m)
-        time, in_time = bin_of(columns[_TIME], 0.0, site.radar_window_s)
-        weight = np.clip(columns[_INTENSITY] / 20.0, 0.05, 4.0)
-        first = cloud.capture * PLANES
-        cells = [
-            np.where(cloud.in_front & counts, ((first + plane) * BINS + row) * BINS + column, size)
-            for plane, (row, column, counts) in enumerate(
-                (
-                    (azimuth, reach, in_reach),
-                    (doppler, reach, in_reach),
-                    (doppler, time, in_time),
-                    (height, time, in_height & in_time),
-                )
-            )
-        ]
-        total += np.bincount(np.concatenate(cells), np.tile(weight, PLANES), minlength=size + 1)
-    planes = np.zeros(size, np.float32)
-    lit = np.flatnonzero(total[:size] > 0)  # few: the logarithm of all would take longer than everything else
-    planes[lit] = np.log1p(total[lit])
-    return planes.reshape(-1, PLANES, BINS, BINS)
+    planes = np.zeros((len(captures), PLANES, BINS, BINS), np.float32)
+    fill_radar_planes(planes, dict(enumerate(captures)), sites)
+    return planes
+
+
+def fill_radar_planes(
+    planes: NDArray[np.float32], captures: Mapping[int, NDArray[np.float32]], sites: Sequence[Site]
+) -> None:
+    """Write into planes of zeros the rows that have a capture; `sites` are those of all rows."""
+    weights = planes.reshape(-1)
+    rows_of: dict[int, list[int]] = {}  # by identity: the hash of a site is that of all its fields
+    for row in captures:
+        rows_of.setdefault(id(sites[row]), []).append(row)
+    for rows in rows_of.values():  # so that the arithmetic runs once a site and not once a capture
+        points = captures[rows[0]] if len(rows) == 1 else np.concatenate([captures[row] for row in rows])
+        columns = points.T.astype(np.float64, order="C")  # in which no float32 coordinate can overflow
+        cells, counts = _cells(columns, sites[rows[0]])
+        cells += np.repeat(np.array(rows) * (PLANES * _CELLS), [len(captures[row]) for row in rows])
+        weight = (columns[_INTENSITY] / 20.0).clip(0.05, 4.0).astype(np.float32)
+        np.add.at(weights, cells.reshape(-1), (counts * weight).reshape(-1))
+        weights[cells] = np.log(weights[cells] + np.float32(1))  # few: that of all would take longer than the rest
+
+
+def _cells(columns: NDArray[np.float64], site: Site) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Cell of each detection in each plane, counted from the first of the capture's, and whether it counts there.
+
+    Args:
+        columns: `[6, P]`, those of the captures.
+        site: the site.
+
+    Returns:
+        Both `[4, P]`.
+    """
+    where = directions(columns[_EAST], columns[_NORTH], columns[_UP], site)
+    time_s, up_m = columns[_TIME], columns[_UP]
+    low = (-1.0, -site.velocity_max_mps, site.height_min_m, 0.0, 0.0)
+    high = (1.0, site.velocity_max_mps, site.height_max_m, site.range_max_m, site.radar_window_s)
+    positions = np.array([where.sin_azimuth, columns[_VELOCITY], up_m, where.range_m, time_s])
+    positions -= np.array(low)[:, None]
+    positions *= BINS / np.subtract(high, low)[:, None]
+    azimuth, velocity, height, reach, time = positions.clip(0, BINS - 1, out=positions).astype(np.intp)
+    velocity_row = velocity * BINS + _CELLS
+    time += _CELLS
+    cells = np.array([azimuth * BINS + reach, velocity_row + reach, velocity_row + time, height * BINS + time])
+    cells[3] += 2 * _CELLS
+
+    in_reach = where.range_m <= site.range_max_m
+    in_reach &= where.in_front
+    in_time = (time_s >= 0) & (time_s <= site.radar_window_s) & where.in_front
+    in_height = (up_m >= site.height_min_m) & (up_m <= site.height_max_m)
+    return cells, np.array([in_reach, in_reach, in_time, in_time & in_height])

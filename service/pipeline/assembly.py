@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,9 @@ from service.contract.captures import SceneCapture, SensingFrame
 from service.contract.labels import SCENE_MODALITIES
 from service.contract.sites import Site
 from service.contract.tensors import ENCODE_INPUTS, FUSE_INPUTS, MULTIMODAL, Contract
-from service.normalizers.csi import csi_planes
-from service.normalizers.cues import aoa_profile, distance, gain
-from service.normalizers.lidar import lidar_planes
-from service.normalizers.radar import radar_planes
+from service.normalizers.channel import channel_tensors
+from service.normalizers.lidar import fill_lidar_planes
+from service.normalizers.radar import fill_radar_planes
 from service.trajectory.stacking import stack
 from service.trajectory.vertex import Trajectory, content_digest
 
@@ -56,21 +56,15 @@ def scene_inputs(captured: Sequence[Capture | None], scenes: Mapping[Capture, Pr
 
 def csi_inputs(frames: Sequence[SensingFrame], sites: Sequence[Site]) -> dict[str, Tensor]:
     """What `ENCODE_INPUTS` say of the channels of B frames, each at the site beside it: a row a frame."""
-    tensors = {name: _zeros(name, len(frames)) for name in ("csi", "aoa", "distance", "gain", "csi_mask")}
     present = [(row, frame.csi) for row, frame in enumerate(frames) if frame.csi is not None]
-    if not present:
-        return tensors
-    rows, channels = [row for row, _ in present], np.array([channel for _, channel in present])
-    bandwidth_hz = np.array([sites[row].bandwidth_hz for row in rows], np.float64)
-    found: dict[str, Tensor] = {
-        "csi": csi_planes(channels),
-        "aoa": aoa_profile(channels),
-        "distance": distance(channels, bandwidth_hz),
-        "gain": gain(channels),
-        "csi_mask": np.ones((len(rows), 1), np.float32),
-    }
+    rows, channels = [row for row, _ in present], [channel for _, channel in present]
+    found: dict[str, Tensor] = {}
+    if present:
+        bandwidth_hz = np.array([sites[row].bandwidth_hz for row in rows], np.float64)
+        found = {**channel_tensors(np.array(channels), bandwidth_hz), "csi_mask": np.ones((len(rows), 1), np.float32)}
     if len(rows) == len(frames):
         return found
+    tensors = {name: _zeros(name, len(frames)) for name in ("csi", "aoa", "distance", "gain", "csi_mask")}
     for name, values in found.items():
         tensors[name][rows] = values
     return tensors
@@ -103,22 +97,22 @@ def _numbers(frame: SensingFrame) -> bytes:
 
 
 def _scene_tensors(scenes: Sequence[PreparedScene]) -> dict[str, Tensor]:
-    tensors = {name: _zeros(name, len(scenes) + 1) for name in (*SCENE_MODALITIES, "scene_mask")}
+    planes = {name: _zeros(name, len(scenes) + 1) for name in SCENE_MODALITIES}
+    sites = [scene.site for scene in scenes]
     cameras = {row: scene.camera for row, scene in enumerate(scenes) if scene.camera is not None}
     radars = {row: scene.capture.radar for row, scene in enumerate(scenes) if scene.capture.radar is not None}
     lidars = {row: scene.capture.lidar for row, scene in enumerate(scenes) if scene.capture.lidar is not None}
-    if cameras:
-        tensors["camera"][list(cameras)] = np.stack(list(cameras.values()))
-    if radars:
-        tensors["radar"][list(radars)] = radar_planes(list(radars.values()), [scenes[row].site for row in radars])
-    if lidars:
-        tensors["lidar"][list(lidars)] = lidar_planes(list(lidars.values()), [scenes[row].site for row in lidars])
+    for row, picture in cameras.items():
+        planes["camera"][row] = picture
+    fill_radar_planes(planes["radar"], radars, sites)
+    fill_lidar_planes(planes["lidar"], lidars, sites)
+    mask = _zeros("scene_mask", len(scenes) + 1)
     for column, present in enumerate((list(cameras), list(radars), list(lidars))):
-        tensors["scene_mask"][present, column] = 1.0
-    return tensors
+        mask[present, column] = 1.0
+    return {**planes, "scene_mask": mask}
 
 
-def _zeros(name: str, rows: int) -> Tensor:
+def _zeros(name: str, rows: int) -> NDArray[Any]:
     """A tensor of the contract for so many rows; a missing modality stays zero under its mask."""
     spec = _SPECS[name]
     return np.zeros([rows if isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)

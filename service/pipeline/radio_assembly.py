@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from service.contract.captures import SensingFrame
 from service.contract.labels import CUES
 from service.contract.sites import Site
-from service.normalizers.csi import csi_planes
-from service.normalizers.cues import DISTANCE_UNIT_M, aoa_profile, gain
+from service.normalizers.channel import channel_tensors
+from service.normalizers.cues import DISTANCE_UNIT_M
 
 Tensor = NDArray[np.generic]
 
@@ -32,10 +32,8 @@ def radio_inputs(
     mask = np.ones((len(frames), len(CUES)), np.float32)
     mask[:, CUES.index("distance")] = np.isfinite(distance_m[:, 0])
     return {
-        "csi": csi_planes(channels),
-        "aoa": aoa_profile(channels),
+        **channel_tensors(channels),
         "measured_distance": np.nan_to_num(distance_m) / np.float32(DISTANCE_UNIT_M),
-        "gain": gain(channels),
         "cue_mask": mask,
         "carrier": np.log10(np.array([[hz] for hz in carriers_hz(frames, sites)]) / 1e9).astype(np.float32),
         "site": np.array([numbers[site.name] for site in sites], np.int64),

@@ -11,8 +11,8 @@ from service.contract.captures import CSI_ANTENNAS, CSI_SUBCARRIERS, LIDAR_COLUM
 from service.contract.labels import CUES
 from service.contract.tensors import RADIO
 from service.normalizers.camera import camera_rgb
-from service.normalizers.csi import csi_planes
-from service.normalizers.cues import DISTANCE_UNIT_M, aoa_profile, distance, gain
+from service.normalizers.channel import channel_tensors
+from service.normalizers.cues import DISTANCE_UNIT_M
 from service.normalizers.lidar import lidar_planes
 from service.normalizers.radar import radar_planes
 from tests.bench.sense.cases import Case
@@ -27,15 +27,12 @@ def encode_tensors(material: Material, case: Case, rows: int) -> Tensors:
     frames = [material.frames[row % len(material.frames)] for row in range(rows)]
     channels = np.stack([_array(frame["csi"], np.complex64, CSI_SUBCARRIERS) for frame in frames])
     assert channels.shape[1:] == (CSI_ANTENNAS, CSI_SUBCARRIERS)
-    radio = {"csi": csi_planes(channels), "aoa": aoa_profile(channels), "gain": gain(channels)}
     if material.manifest.tensors is RADIO:
-        return {**radio, **_radio_tensors(material, frames)}
-    bandwidth_hz = np.full(rows, material.site.bandwidth_hz)
+        return {**channel_tensors(channels), **_radio_tensors(material, frames)}
     captures = max(1, rows * case.captures // case.frames)
     return {
-        **radio,
+        **channel_tensors(channels, material.site.bandwidth_hz),
         **_scene_tensors(material, captures, present=case.captures > 0),
-        "distance": distance(channels, bandwidth_hz),
         "csi_mask": np.ones((rows, 1), np.float32),
         "scene_index": np.arange(rows) % captures,
     }

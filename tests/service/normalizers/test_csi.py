@@ -78,6 +78,17 @@ def test_phase_is_quiet_where_there_is_no_power():
     assert np.abs(planes[4:, :, 30]).max() == 0.0
 
 
+def test_where_all_elevations_are_equally_strong_the_first_gives_the_phase():
+    channel = np.zeros((32, 64), complex)
+    channel[:8] = noise(np.random.default_rng(6), 1)[0, :8]  # one row of antennas cannot tell elevations apart
+    cols = np.exp(1j * np.pi * np.outer((np.arange(32) - 16) / 16, np.arange(8)))
+    delays = np.exp(2j * np.pi * np.outer(np.arange(64), np.arange(64)) / 64)
+    beams = cols @ channel[:8] @ delays
+    planes = planes_of(channel)[0]
+    level, turn = planes[0], beams / beams.ravel()[np.abs(beams).argmax()]
+    np.testing.assert_allclose(planes[4] + 1j * planes[5], turn / np.abs(turn) * level, atol=1e-5)
+
+
 def test_zeros_give_zeros():
     assert not planes_of(np.zeros((32, 64))).any()
 
