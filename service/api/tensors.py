@@ -42,7 +42,8 @@ class Form(Generic[Number]):
     @cached_property
     def on_the_wire(self) -> np.dtype[Number]:
         """The dtype in little-endian order."""
-        return self.dtype.newbyteorder("<")
+        little = self.dtype.newbyteorder("<")
+        return self.dtype if self.dtype == little else little  # equal, but NumPy is fast with its own one only
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether a tensor may have this shape."""
