@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from service.serving.children import Child, wait
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         tempfile.TemporaryDirectory(prefix="cellsense-metrics-") as folder,
     ):
         settings = {**told.settings, "redis": redis}
-        told = replace(told, settings=settings, door=door.fileno(), reception=reception.fileno(), folder=folder)
+        told = told._replace(settings=settings, door=door.fileno(), reception=reception.fileno(), folder=folder)
         return _Supervisor(told).run()
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """To the supervisor, and by it to the processes that it has made.
 
     Attributes:
@@ -31,4 +29,4 @@ class Told:
 
     def to_json(self) -> bytes:
         """For another process."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(self._asdict()).encode()
