@@ -36,7 +36,6 @@ def take_orders(orders: socket.socket, work: Callable[[str, list[int]], Work], o
         work: what a process of that name does, with those descriptors.
         orphaned: called in a child when whoever gave the order has died, before it is told to end.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes, and this one ends with the orders
     gc.collect()
     gc.freeze()  # where the collector does not write to it: children share it for good
     while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -36,7 +37,9 @@ class Nursery:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = python(module, str(theirs.fileno()), *arguments)
-            self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(), *descriptors))
+            self._process = subprocess.Popen(
+                command, pass_fds=(theirs.fileno(), *descriptors), preexec_fn=_ignore_ctrl_c
+            )
 
     def bear(self, name: str, descriptors: Sequence[int] = ()) -> Child | None:
         """Have a process forked; None where that cannot be had. Blocks while the nursery still imports.
@@ -66,6 +69,11 @@ class Nursery:
 def adopt_orphans() -> None:
     """Have processes that lose their parent become children of this one, if they descend from it."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _ignore_ctrl_c() -> None:
+    """It goes to all processes of a terminal, and a nursery ends with its orders; what it forks decides for itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -101,6 +101,11 @@ def test_what_a_child_raises_is_its_exit_status(nursery: Nursery) -> None:
     assert [child.exit_status for child in children] == [5, 1]
 
 
+def test_ctrl_c_does_not_disturb_a_nursery_that_still_imports(nursery: Nursery) -> None:
+    nursery._process.send_signal(signal.SIGINT)
+    assert born(nursery, "raises").end(PATIENCE_S)
+
+
 def test_a_nursery_that_has_died_is_noticed(tmp_path: Path) -> None:
     nursery = Nursery("tests.service.serving.no_such_module")
     assert nursery.bear("sleeper") is None
