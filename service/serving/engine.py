@@ -23,7 +23,6 @@ from service.remote.server import EngineServer
 from service.runner.graph_runner import runners
 from service.runner.repository import Load, Repository
 from service.serving.line import Line
-from service.serving.memory import keep_freed_memory
 from service.serving.names import CANNOT_START
 from service.settings import Settings
 from service.telemetry.devices import device_reader
@@ -41,7 +40,6 @@ def run_engine(settings: Settings, folder: Path, reception: socket.socket, line:
     What was loaded is told on the line: a digest of what does not change while it is served, and a `Served`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes: gateways still need answers
-    keep_freed_memory()
     seat = Seat.take(folder)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Process(settings, seat, reception, line).run())

@@ -17,7 +17,6 @@ from service.remote.messages import Served
 from service.remote.mirror import Mirror
 from service.serving.garbage import collect_seldom
 from service.serving.line import Line
-from service.serving.memory import keep_freed_memory
 from service.serving.names import CANNOT_START
 from service.serving.server import server_config
 from service.settings import Settings
@@ -42,7 +41,6 @@ def run_gateway(
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server handles the signal, ends in order, and then raises it again: this is what it then meets.
         signal.signal(number, _leave)
-    keep_freed_memory()
     try:
         link = EngineLink(door, settings.max_inflight_bytes)
         mirror = Mirror(settings.models, link, served)

@@ -15,6 +15,7 @@ import msgspec
 from service.remote.messages import Served
 from service.serving.forking import Work, take_orders
 from service.serving.gateway import run_gateway
+from service.serving.memory import keep_freed_memory
 from service.serving.names import ENGINE
 from service.serving.nursery import from_memory
 from service.serving.told import Told
@@ -34,6 +35,7 @@ _GRPC = ("service.rpc.server", "service.rpc.servicer")  # an extra
 def main(arguments: Sequence[str]) -> int:
     """Fork engines and gateways as ordered. Arguments: descriptors of the socket for orders, and of what is told."""
     orders, content = (int(argument) for argument in arguments)
+    keep_freed_memory()  # before there are threads, and for all that is forked
     told = Told.from_json(from_memory(content))
     settings = Settings(**told.settings)
     configure_logs(settings.log_level, settings.log_format)
