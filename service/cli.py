@@ -46,7 +46,7 @@ def serve(**settings: Any) -> int:
         return run_process(chosen)
     from service.serving.workers import run_workers  # without ONNX Runtime, which only the engine's process loads
 
-    return run_workers(chosen)
+    run_workers(chosen)
 
 
 def replay(file: Path, url: str, out: Path | None, as_json: bool, every_row: bool) -> int:

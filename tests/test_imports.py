@@ -44,7 +44,13 @@ def test_demo_loads_neither_the_models_nor_a_training_library() -> None:
 
 
 def test_a_process_that_only_answers_requests_does_not_load_onnx_runtime() -> None:
-    assert "onnxruntime" not in _loaded_by("import service.cli, service.serving.workers, service.rpc.servicer")
+    modules = "service.cli, service.serving.template, service.serving.engine, service.rpc.servicer"
+    assert "onnxruntime" not in _loaded_by(f"import {modules}")
+
+
+def test_the_supervisor_of_several_processes_is_small() -> None:
+    loaded = _loaded_by("import service.serving.supervisor")
+    assert loaded & {"asyncio", "dataclasses", "numpy", "msgspec", "pydantic", "redis", "structlog"} == set()
 
 
 @pytest.mark.parametrize("module", ["batching", "trajectory", "normalizers", "contract.tensors", "errors"])

@@ -13,6 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.contract.tensors import TensorSpec
+from service.engine.arena import USE, make_arena
 from service.engine.device import PROVIDERS, Device, require_use
 from service.engine.lanes import ArrayLane, BufferLane, Lane, Specs
 from service.engine.padding import bucket, can_be_padded
@@ -225,11 +226,17 @@ def open_session(
     # Threads that wait by spinning look fast on an idle machine, and take the cores from the gateway on a busy one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     on_cpu = device.provider == "cpu"
-    if not on_cpu:
+    if on_cpu:
+        make_arena()
+        options.add_session_config_entry(*USE)
+    else:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
         providers = device.options(title, content, specs[0], buckets, fixed)
         session = ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
+        session._model_bytes = (
+            None  # it would keep the file for as long as it lives, to open it anew where it fell back
+        )
         parts = () if on_cpu else session.get_provider_graph_assignment_info()
     except Exception as error:  # ONNX Runtime has no base class of its own
         where = "" if on_cpu else f" on {PROVIDERS[device.provider]}"

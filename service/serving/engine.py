@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import signal
 import socket
 import time
@@ -17,12 +18,12 @@ from service.engine.cores import usable_cores
 from service.engine.discovery import Artifacts, load_artifacts
 from service.errors import ArtifactError
 from service.metrics import EngineMetrics, Seat
+from service.remote.messages import Served
 from service.remote.server import EngineServer
 from service.runner.graph_runner import runners
 from service.runner.repository import Load, Repository
-from service.serving.children import Line
-from service.serving.memory import keep_freed_memory
-from service.serving.server import CANNOT_START
+from service.serving.line import Line
+from service.serving.names import CANNOT_START
 from service.settings import Settings
 from service.telemetry.devices import device_reader
 from service.telemetry.sampler import ProcessSampler
@@ -36,10 +37,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 def run_engine(settings: Settings, folder: Path, reception: socket.socket, line: Line) -> int:
     """Serve gateways until SIGTERM, and then until they have gone; answer with the exit status.
 
-    What was loaded is told on the line, as a `Served`.
+    What was loaded is told on the line: a digest of what does not change while it is served, and a `Served`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes: gateways still need answers
-    keep_freed_memory()
     seat = Seat.take(folder)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Process(settings, seat, reception, line).run())
@@ -86,7 +86,7 @@ class _Process:
         for engine in found.others:
             repository.add(engine)
         server = EngineServer(repository, sites)
-        self._line.say(msgspec.msgpack.encode(server.served()))
+        self._tell(server.served())
         server.start(self._reception)
         warming = asyncio.create_task(self._warm_up(repository, server))
         ending = asyncio.create_task(self._told_to_end.wait())
@@ -113,6 +113,11 @@ class _Process:
         log.info("Engine ready", warm_up_s=round(time.monotonic() - started_s, 3))
         server.set_ready()
         return True
+
+    def _tell(self, served: Served) -> None:
+        identity = [(artifact.manifest, artifact.providers, artifact.sites) for artifact in served.artifacts]
+        digest = hashlib.sha256(msgspec.msgpack.encode(identity)).digest()
+        self._line.say(digest + msgspec.msgpack.encode(served))
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(work))

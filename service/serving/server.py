@@ -6,12 +6,10 @@ import socket
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.config import STARTUP_FAILURE
 
 from service.settings import Settings
 
 FAILED = 1  # exit status of the service
-CANNOT_START = STARTUP_FAILURE  # that of one of its processes which need not be tried again
 UVICORNS_PROTOCOL, OUR_PROTOCOL = "httptools", "service.serving.express:ExpressProtocol"
 
 

@@ -13,10 +13,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from service.errors import BufferUnavailable
-from service.trajectory.embedded import EmbeddedRedis
+from service.trajectory.embedded import EMBEDDED_URL, EmbeddedRedis
 from service.trajectory.script import Script
 
-EMBEDDED_URL = "embedded://"
 SCHEMES = ("embedded", "redis", "rediss", "unix")
 
 T = TypeVar("T")

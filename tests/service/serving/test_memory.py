@@ -21,6 +21,27 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 requests(50)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+_HEAPS = """
+import ctypes, os, sys, tempfile, threading
+from service.serving.memory import keep_freed_memory
+if sys.argv[1] == "one":
+    assert keep_freed_memory()
+together = threading.Barrier(4)
+def allocate():
+    together.wait()
+    bytearray(100_000)
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+library = ctypes.CDLL(None)
+library.fopen.restype = ctypes.c_void_p
+with tempfile.NamedTemporaryFile() as file:
+    stream = ctypes.c_void_p(library.fopen(file.name.encode(), b"w"))
+    library.malloc_info(0, stream)
+    library.fclose(stream)
+    print(file.read().count(b"<heap "))
+"""
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
@@ -36,3 +57,13 @@ def test_what_a_request_frees_the_next_one_gets_without_page_faults() -> None:
 @pytest.mark.skipif(platform.libc_ver()[0] == "glibc", reason="the C library is glibc")
 def test_other_c_libraries_are_left_alone() -> None:
     assert not keep_freed_memory()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_threads_share_one_heap() -> None:
+    heaps = {
+        how: int(subprocess.run([sys.executable, "-c", _HEAPS, how], capture_output=True, check=True).stdout)
+        for how in ("many", "one")
+    }
+    assert heaps["many"] > 1
+    assert heaps["one"] == 1
