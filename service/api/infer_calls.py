@@ -6,6 +6,7 @@ a copy of a tensor. Errors, metrics and the line in the log are those of any oth
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -42,6 +43,8 @@ class InferCalls:
         self.verbose = gateway.settings.log_level == "debug"  # at a thousand calls a second the rest is not logged
         self._traffic = gateway.metrics.traffic
         self._durations: dict[tuple[str, int], Histogram] = {}
+        self._more_in_flight = 0  # than was reported
+        self._reporting = False
 
     def admit(self, head: InferHead) -> bool:
         """Take room for the body of a call, to be given back by `release`; False where there is none.
@@ -85,7 +88,7 @@ class InferCalls:
             found = self._traffic.request_duration.labels(head.route, "POST", status)
             self._durations[head.route, status] = found
         found.observe(duration_s)
-        self._traffic.requests_in_flight.dec()
+        self._in_flight(-1)
         if error is None and not self.verbose:
             return
         structlog.contextvars.clear_contextvars()
@@ -97,7 +100,19 @@ class InferCalls:
 
     def begun(self) -> None:
         """A call is being answered."""
-        self._traffic.requests_in_flight.inc()
+        self._in_flight(1)
+
+    def _in_flight(self, more: int) -> None:
+        """Reported once a turn of the loop: as many begin as end in one."""
+        self._more_in_flight += more
+        if not self._reporting:
+            self._reporting = True
+            asyncio.get_running_loop().call_soon(self._report)
+
+    def _report(self) -> None:
+        more, self._more_in_flight, self._reporting = self._more_in_flight, 0, False
+        if more:
+            self._traffic.requests_in_flight.inc(more)
 
 
 class InferCall:
@@ -143,12 +158,8 @@ class InferCall:
 
     def _done(self, outcome: Outputs | CellsenseError) -> None:
         self._call = None
-        if isinstance(outcome, EngineFailure):
-            self.fail(failed_run(self._runner.name, outcome))
-            return
         if isinstance(outcome, CellsenseError):
-            self.clean = False  # too late, most likely: a run may be reading it still
-            self.fail(outcome)
+            self._failed(outcome)
             return
         try:
             parts, json_bytes = write_response(self._request, outcome, self._runner.name, self._runner.version)
@@ -158,6 +169,13 @@ class InferCall:
         self._calls.count(self._head, 200, self._started_s, None, self.identity)
         lines = _lines(sum(map(len, parts)), json_bytes) + b"x-request-id: %b\r\n" % self.identity.encode()
         self._answered(200, lines, parts)
+
+    def _failed(self, error: CellsenseError) -> None:
+        if isinstance(error, EngineFailure):
+            self.fail(failed_run(self._runner.name, error))
+            return
+        self.clean = False  # too late, most likely: a run may be reading it still
+        self.fail(error)
 
     def fail(self, error: CellsenseError | HttpProblem) -> None:
         """Answer with a problem."""

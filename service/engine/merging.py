@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.contract.tensors import ENCODE_INPUTS, MULTIMODAL, Contract
 from service.engine.alignment import aligned, aligned_empty
+from service.engine.packed import bytes_of, rows_of
 from service.engine.protocol import Inputs, Outputs
 
 CAPTURE_TENSORS = tuple(spec.name for spec in ENCODE_INPUTS if spec.shape[0] == "S")
@@ -55,7 +56,7 @@ def merging(contract: Contract, graph: str) -> Merging:
     )
     first = inputs[0].name
     if by_rows:
-        return Merging(partial(_rowwise, graph), lambda job: len(job[first]), cut=True)
+        return Merging(partial(_rowwise, graph), lambda job: rows_of(job, first), cut=True)
     return Merging(
         lambda engine, jobs: [engine.run(graph, _aligned(job)) for job in jobs], lambda job: 1, cut=False, alone=True
     )
@@ -83,7 +84,8 @@ def _one_by_one(graph: str, engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
 def _rowwise(graph: str, engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
     if len(jobs) == 1:
         return [engine.run(graph, _aligned(jobs[0]))]
-    rows = [len(next(iter(job.values()))) for job in jobs]
+    first = next(iter(jobs[0]))
+    rows = [rows_of(job, first) for job in jobs]
     return _split(engine.run(graph, _concatenate(jobs)), rows)
 
 
@@ -114,19 +116,20 @@ def _concatenate(jobs: list[Inputs]) -> dict[str, NDArray[np.generic]]:
     By slices of memory: NumPy would let go of the interpreter's lock for each part, and every time wait for its turn
     behind the event loop. That took ten times as long as copying.
     """
-    merged = {}
-    for name, first in jobs[0].items():
-        parts = [job[name] for job in jobs]
-        merged[name] = together = aligned_empty((sum(map(len, parts)), *first.shape[1:]), first.dtype)
-        there, start = memoryview(_bytes_of(together)), 0
-        for part in parts:
-            there[start : start + part.nbytes] = _bytes_of(part)
-            start += part.nbytes
+    merged: dict[str, NDArray[np.generic]] = {}
+    for name in jobs[0]:
+        first = jobs[0][name]
+        rows = sum([rows_of(job, name) for job in jobs])
+        merged[name] = together = aligned_empty((rows, *first.shape[1:]), first.dtype)
+        there, start = bytes_of(merged, name), 0
+        if not together.size:
+            continue
+        for job in jobs:
+            part = bytes_of(job, name)
+            end = start + len(part)
+            there[start:end] = part
+            start = end
     return merged
-
-
-def _bytes_of(array: NDArray[np.generic]) -> memoryview:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _needed_captures(inputs: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

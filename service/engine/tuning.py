@@ -21,7 +21,8 @@ SPLIT_ROUNDS = 4  # in which they take turns: what else runs here slows one of t
 CLEARLY = 0.85  # more sessions are taken unless in every round fewer answer this clearly more: threads of one run wait
 # for each other, and under load one of them waits for the core that the gateway itself uses
 WINDOWS, WINDOW_S = 2, 0.025  # of one measurement: the best of them, for whatever else runs here only slows it
-DISPATCH_S = 0.0001  # what a run costs outside of the engine: tensors put together, a thread woken, answers handed out
+DISPATCH_S = 0.0003  # what a run costs outside of the engine, however many rows it has: a thread woken twice, code that
+# the model has driven out of the caches; measured by the processor time of the gateway at 4, 8 and 16 rows
 LONGEST_RUN_S = 0.25  # a run that takes longer ends the search: who waits for one more frame waits for such a run
 SOONER = 0.9  # of the time that a row alone takes on one session: worth a session of all cores beside the others
 LONE_RUNS = 30

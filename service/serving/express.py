@@ -76,6 +76,7 @@ class ExpressProtocol(asyncio.BufferedProtocol):
         self._start = self._end = 0  # of what is in it
         self._head: InferHead | None = None  # of the call whose body is still to come, or that is being answered
         self._head_bytes = 0
+        self._last_head: tuple[bytes, InferHead] | None = None  # clients repeat theirs
         self._answering = False
         self._call: InferCall | None = None
         self._ahead_buffer = memoryview(b"")
@@ -182,14 +183,23 @@ class ExpressProtocol(asyncio.BufferedProtocol):
 
     def _read_head(self) -> bool:
         """Whether there is the head of a call that may be answered here."""
-        seen = bytes(self._buffer[self._start : min(self._end, self._start + LONGEST_HEAD)])
-        size = seen.find(HEAD_END) + len(HEAD_END)
-        if size < len(HEAD_END):  # not found
-            if not (_CALL.startswith(seen) or seen.startswith(_CALL)) or len(seen) == LONGEST_HEAD:
-                self._pass_on()
-            return False
+        start, head, size = self._start, None, 0
+        if self._last_head is not None:
+            text, last = self._last_head
+            size = len(text)
+            if size <= self._end - start and self._buffer[start : start + size].tobytes() == text:
+                head = last
+        if head is None:
+            seen = bytes(self._buffer[start : min(self._end, start + LONGEST_HEAD)])
+            size = seen.find(HEAD_END) + len(HEAD_END)
+            if size < len(HEAD_END):  # not found
+                if not (_CALL.startswith(seen) or seen.startswith(_CALL)) or len(seen) == LONGEST_HEAD:
+                    self._pass_on()
+                return False
+            if seen.startswith(_CALL):
+                head = self._lane.calls.heads.read(seen[:size])
+            self._last_head = None if head is None else (seen[:size], head)
         self._since_s = time.monotonic()
-        head = self._lane.calls.heads.read(seen[:size]) if seen.startswith(_CALL) else None
         if head is None or not self._lane.calls.admit(head):
             self._pass_on()
             return False
