@@ -139,7 +139,7 @@ def _concatenate(jobs: list[Inputs]) -> dict[str, NDArray[np.generic]]:
 def _packed_alike(jobs: list[Inputs]) -> list[Packed]:
     """The jobs, where every tensor lies at the same place in all of them, as those of many clients of a kind do."""
     packed = [job for job in jobs if type(job) is Packed]
-    alike = len(packed) == len(jobs) and all([job.places is packed[0].places for job in packed])
+    alike = len(packed) == len(jobs) and all(job.places is packed[0].places for job in packed)
     return packed if alike else []
 
 
