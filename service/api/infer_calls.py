@@ -74,12 +74,8 @@ class InferCall(PlainCall[InferHead]):
 
     def _done(self, outcome: Outputs | CellsenseError) -> None:
         self._call = None
-        if isinstance(outcome, EngineFailure):
-            self.fail(failed_run(self._runner.name, outcome))
-            return
         if isinstance(outcome, CellsenseError):
-            self.clean = False  # too late, most likely: a run may be reading it still
-            self.fail(outcome)
+            self._failed(outcome)
             return
         try:
             parts, json_bytes = write_response(self._request, outcome, self._runner.name, self._runner.version)
@@ -88,6 +84,13 @@ class InferCall(PlainCall[InferHead]):
             return
         self._count_well()
         self._answered(200, self.identified(_lines(sum(map(len, parts)), json_bytes)), parts)
+
+    def _failed(self, error: CellsenseError) -> None:
+        if isinstance(error, EngineFailure):
+            self.fail(failed_run(self._runner.name, error))
+            return
+        self.clean = False  # too late, most likely: a run may be reading it still
+        self.fail(error)
 
     def _count_well(self) -> None:
         if self._verbose:

@@ -6,6 +6,7 @@ Errors, metrics and the line in the log are those of any other request.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -59,22 +60,26 @@ class PlainCalls(ABC, Generic[AHead]):
         self.gateway = gateway
         self._traffic = gateway.metrics.traffic
         self._durations: dict[tuple[str, int], Histogram] = {}
+        self._more_in_flight = 0  # than was reported
+        self._reporting = False
 
     def admit(self, head: AHead) -> bool:
         """Take room for the body of a call, to be given back by `release`; False where there is none.
 
-        What is not admitted is for the framework, which says why.
+        From now on it is in flight. What is not admitted is for the framework, which says why.
         """
         bodies = self.gateway.bodies
         room = bodies.max_inflight_bytes - bodies.inflight_bytes
         if head.body_bytes > min(bodies.max_body_bytes, room):
             return False
         bodies.inflight_bytes += head.body_bytes
+        self._in_flight(1)
         return True
 
     def release(self, head: AHead) -> None:
-        """The body of a call is not held any more."""
+        """A call is answered, or its client has gone: its body is not held any more."""
         self.gateway.bodies.inflight_bytes -= head.body_bytes
+        self._in_flight(-1)
 
     @abstractmethod
     def begin(self, head: AHead, body: memoryview, started_s: float, answered: Answered) -> PlainCall[AHead] | None:
@@ -91,10 +96,6 @@ class PlainCalls(ABC, Generic[AHead]):
         """Answer a call whose body did not arrive in time."""
         PlainCall(self, head, started_s, answered).fail(body_too_slow(self.gateway.bodies.timeout_s, got_bytes))
 
-    def begun(self) -> None:
-        """A call is being answered."""
-        self._traffic.requests_in_flight.inc()
-
     def ended(self, head: AHead, status: int, started_s: float) -> float:
         """A call is over; the seconds that it took."""
         duration_s = time.monotonic() - started_s
@@ -103,8 +104,19 @@ class PlainCalls(ABC, Generic[AHead]):
             found = self._traffic.request_duration.labels(head.route, "POST", status)
             self._durations[head.route, status] = found
         found.observe(duration_s)
-        self._traffic.requests_in_flight.dec()
         return duration_s
+
+    def _in_flight(self, more: int) -> None:
+        """Reported once a turn of the loop: as many begin as end in one."""
+        self._more_in_flight += more
+        if not self._reporting:
+            self._reporting = True
+            asyncio.get_running_loop().call_soon(self._report)
+
+    def _report(self) -> None:
+        more, self._more_in_flight, self._reporting = self._more_in_flight, 0, False
+        if more:
+            self._traffic.requests_in_flight.inc(more)
 
 
 class PlainCall(Generic[AHead]):
@@ -121,7 +133,6 @@ class PlainCall(Generic[AHead]):
         self._calls, self._head, self._started_s, self._answered = calls, head, started_s, answered
         self.clean = True
         self.identity = new_request_id(head.request_id)
-        calls.begun()
 
     def cancel(self) -> None:
         """The client went away."""

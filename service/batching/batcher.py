@@ -109,7 +109,11 @@ class Batcher(Generic[Job, Result]):
             self._summon()
 
     def enqueue(
-        self, jobs: Sequence[Job], deadline_s: float | None, done: Callable[[Entry[Job, Result]], None]
+        self,
+        jobs: Sequence[Job],
+        deadline_s: float | None,
+        done: Callable[[Entry[Job, Result]], None],
+        sizes: Sequence[int] | None = None,
     ) -> list[Entry[Job, Result]]:
         """Let jobs wait for a batch each, all of them or none.
 
@@ -117,6 +121,7 @@ class Batcher(Generic[Job, Result]):
             jobs: what `run` takes, one or more.
             deadline_s: point in time on the batcher's clock after which the answers are of no use.
             done: called once for each entry that has its `result` or its `error`, unless it was abandoned before.
+            sizes: of the jobs, where the caller knows them.
 
         Raises:
             Overloaded: the queue is full.
@@ -124,7 +129,8 @@ class Batcher(Generic[Job, Result]):
             ShuttingDown: the batcher is closed.
         """
         now_s = self._clock()
-        sizes = [self._rows(job) for job in jobs]
+        if sizes is None:
+            sizes = [self._rows(job) for job in jobs]
         self._admit(sizes, now_s, deadline_s)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -133,7 +139,7 @@ class Batcher(Generic[Job, Result]):
         with self._lock:
             for entry in entries:
                 heappush(self._urgent, (until_s, next(self._number), entry))
-            self._queued_rows += sum(sizes)
+                self._queued_rows += entry.rows
         if until_s < self._alarm_at_s:
             self._set_alarm(until_s)
         if not self._waking:
@@ -174,7 +180,7 @@ class Batcher(Generic[Job, Result]):
             raise shutting_down()
         if deadline_s is not None and deadline_s <= now_s:
             raise too_late(0.0)
-        if not sizes or min(sizes) < 1:
+        if min(sizes, default=0) < 1:
             raise ValueError(f"rows: expected one or more jobs of at least 1 row each, got {sizes}")
         # Jobs larger than the whole queue could never enter a queue that is not empty, so they may enter an empty one.
         queued, more = self._queued_rows, sum(sizes)

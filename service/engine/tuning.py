@@ -22,12 +22,14 @@ CLEARLY = 0.85  # more sessions are taken unless in every round fewer answer thi
 # for each other, and under load one of them waits for the core that the gateway itself uses
 WINDOWS, WINDOW_S = 2, 0.025  # of one measurement: the best of them, for whatever else runs here only slows it
 DISPATCH_S = 0.0001  # what a run costs outside of the engine: tensors put together, a thread woken, answers handed out
+LONG_ENOUGH_S = 0.006  # of a run: what shorter ones cost outside is not seen here, where nothing else uses the caches.
+# Behind the gateway's event loop it was 0.2 to 0.4 ms of processor time a run (tests/bench/PROFILE.md)
 LONGEST_RUN_S = 0.25  # a run that takes longer ends the search: who waits for one more frame waits for such a run
 SOONER = 0.9  # of the time that a row alone takes on one session: worth a session of all cores beside the others
 LONE_RUNS = 30
 ENOUGH = 0.97  # of the best rate: fewer rows for the rest, as who comes next waits less
-GAIN = 1.03  # of twice the rows over the best rate so far; two times without it end the search, for more rows take
-# longest to try, and what they are tried with stays in memory
+GAIN = 1.03  # of twice the rows over the best rate so far; two times without it end the search once runs are long
+# enough, for more rows take longest to try, and what they are tried with stays in memory
 
 Rate = Callable[[OnnxGraph, int], float]
 """Rows a second of a graph with so many rows a run."""
@@ -60,8 +62,7 @@ def tune(
     rates = _rates(
         graph, sessions, rate or partial(rows_per_s, clock=time.perf_counter if threads > 1 else time.thread_time)
     )
-    enough = ENOUGH * max(rates.values())
-    rows = next(rows for rows, found in rates.items() if found >= enough)
+    rows = _best_rows(rates, sessions)
     _, most_threads, widest = opened[-1]
     sooner = most_threads > threads and (one_row_s or lone_run_s)(widest) < SOONER * (one_row_s or lone_run_s)(graph)
     return graph, Plan(sessions, threads, rows, rates, most_threads if sooner else threads)
@@ -125,6 +126,14 @@ def _best_split(graphs: list[OnnxGraph], rate: Rate) -> int:
     return next(this for this in range(len(graphs)) if not beaten(this))
 
 
+def _best_rows(rates: dict[int, float], sessions: int) -> int:
+    """The fewest whose rate is near the best; if their runs are short, more, unless those are clearly slower."""
+    best = max(rates.values())
+    fewest = next(rows for rows, rate in rates.items() if rate >= ENOUGH * best)
+    more = (rows for rows, rate in rates.items() if rows >= fewest and rate >= CLEARLY * best)
+    return next((rows for rows in more if sessions * rows >= LONG_ENOUGH_S * rates[rows]), fewest)
+
+
 def _rates(graph: OnnxGraph, sessions: int, rate: Rate) -> dict[int, float]:
     """Rates by rows, until more of them gain nothing or take too long."""
     rates: dict[int, float] = {}
@@ -133,6 +142,7 @@ def _rates(graph: OnnxGraph, sessions: int, rate: Rate) -> dict[int, float]:
         rates[rows] = found = rate(graph, rows)
         without_gain = 0 if found >= GAIN * best else without_gain + 1
         best = max(best, found)
-        if without_gain == 2 or sessions * rows / found > LONGEST_RUN_S:
+        run_s = sessions * rows / found
+        if (without_gain >= 2 and run_s >= LONG_ENOUGH_S) or run_s > LONGEST_RUN_S:
             break
     return rates

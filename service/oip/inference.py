@@ -17,7 +17,7 @@ class Inference:
     """Reads infer calls of any models."""
 
     def __init__(self) -> None:
-        self._readers: WeakKeyDictionary[Runner, RequestReader] = WeakKeyDictionary()
+        self._readers: WeakKeyDictionary[Runner, tuple[RequestReader, bool]] = WeakKeyDictionary()
 
     def read(self, body: bytes | bytearray | memoryview, header_length: str | None, runner: Runner) -> InferRequest:
         """Parse and check the body of a call for a model.
@@ -25,12 +25,22 @@ class Inference:
         Raises:
             MalformedBody, InvalidInput: see `RequestReader.read` and `check_numbers`.
         """
-        reader = self._readers.get(runner)
-        if reader is None:
-            reader = self._readers[runner] = RequestReader(runner.inputs)
+        known = self._readers.get(runner)
+        if known is None:
+            known = self._readers[runner] = RequestReader(runner.inputs), _has_numbers_to_check(runner)
+        reader, check = known
         request = reader.read(body, header_length)
-        check_numbers(request.inputs, runner)
+        if check:
+            check_numbers(request.inputs, runner)
         return request
+
+
+def _has_numbers_to_check(runner: Runner) -> bool:
+    """Whether `check_numbers` may ever find something: most often not, and a look at each tensor costs its array."""
+    return any(
+        (runner.steps and "T" in spec.shape) or spec.dtype == "int64" or spec.name == "scene_index"
+        for spec in runner.inputs
+    )
 
 
 def check_numbers(inputs: Mapping[str, Tensor], runner: Runner) -> None:

@@ -30,16 +30,16 @@ class GraphCall:
         batcher: Batcher[Inputs, Outputs],
         statistics: GraphStatistics,
         pieces: list[Inputs],
-        rows: int,
+        sizes: list[int],
         deadline_s: float,
         done: Done,
     ) -> None:
         """Put the pieces in the queue. Raises what `Batcher.enqueue` raises."""
         self._batcher, self._statistics = batcher, statistics
-        self._rows, self._left, self._done = rows, len(pieces), done
+        self._rows, self._left, self._done = sum(sizes), len(pieces), done
         self.queued_at_s = time.monotonic()
         try:
-            self._pieces: list[Piece] = batcher.enqueue(pieces, deadline_s, self._answered)
+            self._pieces: list[Piece] = batcher.enqueue(pieces, deadline_s, self._answered, sizes)
         except CellsenseError:
             statistics.failed(time.monotonic() - self.queued_at_s)
             raise

@@ -94,8 +94,9 @@ class GraphRunner(Runner):
             Overloaded, DeadlineExceeded, ShuttingDown: at once; see `Batcher.enqueue`.
         """
         rows = self._merging.rows(inputs)
-        pieces = [inputs] if rows <= self.max_rows or not self._merging.cut else cut(inputs, self.max_rows)
-        return GraphCall(self._batcher, self.statistics, pieces, rows, deadline_s, done)
+        pieces = None if rows <= self.max_rows or not self._merging.cut else cut(inputs, self.max_rows)
+        sizes = [rows] if pieces is None else list(map(self._merging.rows, pieces))
+        return GraphCall(self._batcher, self.statistics, pieces or [inputs], sizes, deadline_s, done)
 
     @property
     def queued_rows(self) -> int:

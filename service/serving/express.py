@@ -76,6 +76,7 @@ class ExpressProtocol(asyncio.BufferedProtocol):
         self._start = self._end = 0  # of what is in it
         self._head: CallHead | None = None  # of the call whose body is still to come, or that is being answered
         self._head_bytes = 0
+        self._last_head: tuple[bytes, CallHead] | None = None  # clients repeat theirs
         self._answering = False
         self._call: PlainCall[Any] | None = None
         self._ahead_buffer = memoryview(b"")
@@ -182,15 +183,24 @@ class ExpressProtocol(asyncio.BufferedProtocol):
 
     def _read_head(self) -> bool:
         """Whether there is the head of a call that may be answered here."""
-        seen = bytes(self._buffer[self._start : min(self._end, self._start + LONGEST_HEAD)])
-        size = seen.find(HEAD_END) + len(HEAD_END)
-        if size < len(HEAD_END):  # not found
-            ours = seen.startswith(_CALLS) or any(call.startswith(seen) for call in _CALLS)
-            if not ours or len(seen) == LONGEST_HEAD:
-                self._pass_on()
-            return False
+        start, head, size = self._start, None, 0
+        if self._last_head is not None:
+            text, last = self._last_head
+            size = len(text)
+            if size <= self._end - start and self._buffer[start : start + size].tobytes() == text:
+                head = last
+        if head is None:
+            seen = bytes(self._buffer[start : min(self._end, start + LONGEST_HEAD)])
+            size = seen.find(HEAD_END) + len(HEAD_END)
+            if size < len(HEAD_END):  # not found
+                ours = seen.startswith(_CALLS) or any(call.startswith(seen) for call in _CALLS)
+                if not ours or len(seen) == LONGEST_HEAD:
+                    self._pass_on()
+                return False
+            if seen.startswith(_CALLS):
+                head = self._lane.heads.read(seen[:size])
+            self._last_head = None if head is None else (seen[:size], head)
         self._since_s = time.monotonic()
-        head = self._lane.heads.read(seen[:size]) if seen.startswith(_CALLS) else None
         if head is None or not self._lane.calls(head).admit(head):
             self._pass_on()
             return False

@@ -224,7 +224,8 @@ def _parts(gateway: Gateway, runner: GraphRunner, head: bytes, body: bytes) -> t
     written, _ = write_response(request, outputs, runner.name, runner.version)
 
     def count() -> None:
-        calls.begun()
+        calls.admit(call)
+        calls.release(call)
         calls.ended(call, 200, 0.0)
 
     return {

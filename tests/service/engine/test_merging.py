@@ -9,8 +9,10 @@ from service.contract.tensors import MULTIMODAL, Contract
 from service.engine.fake import CAMERA, FakeEngine
 from service.engine.merging import cut, join, merging
 from service.engine.onnx_engine import OnnxEngine
+from service.engine.packed import Packed, Place
 from service.engine.protocol import Engine, Inputs, Outputs
 from tests.service.engine.artifacts import manifest, write_artifact
+from tests.service.engine.generic import doubler_inputs, write_generic
 from tests.service.engine.inputs import encode_inputs, fuse_inputs
 
 ENCODE, FUSE = merging(MULTIMODAL, "encode"), merging(MULTIMODAL, "fuse")
@@ -123,3 +125,30 @@ def test_jobs_of_any_other_graph_run_together_only_where_all_has_rows(
     assert (found.alone, found.cut) == (alone, not alone)
     job = {"x": np.zeros([5 if isinstance(d, str) else int(str(d)) for d in inputs[0][1]], np.float32)}
     assert found.rows(job) == (1 if alone else 5)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1], [2, 1, 3]])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_packed_requests_run_together_like_arrays(tmp_path: Path, sizes: list[int], mixed: bool) -> None:
+    write_generic(tmp_path)
+    engine = OnnxEngine.load(tmp_path, intra_op_threads=1)
+    together = merging(engine.manifest.tensors, "model")
+    jobs = [doubler_inputs(rows, seed) for seed, rows in enumerate(sizes)]
+    shared: dict[int, dict[str, Place]] = {}
+    given: list[Inputs] = [_packed(job, shared) for job in jobs]
+    if mixed:
+        given[1] = jobs[1]
+    assert [together.rows(job) for job in given] == sizes
+    for job, answer in zip(jobs, together.run(engine, given), strict=True):
+        for name, expected in engine.run("model", job).items():
+            np.testing.assert_array_equal(answer[name], expected)
+
+
+def _packed(job: Inputs, shared: dict[int, dict[str, Place]]) -> Packed:
+    """As a request brings it: those of the same rows share their places."""
+    places, end = {}, 0
+    for name, array in job.items():
+        places[name] = Place(array.shape, array.dtype, end, end + array.nbytes)
+        end += array.nbytes
+    data = b"".join(array.tobytes() for array in job.values())
+    return Packed(memoryview(bytearray(data)), shared.setdefault(len(next(iter(job.values()))), places))

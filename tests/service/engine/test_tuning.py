@@ -80,9 +80,11 @@ def test_a_split_has_to_be_faster_in_every_round_for_other_load_may_fall_on_any(
 @pytest.mark.parametrize(
     ("rates", "rows"),
     [
-        ({1: 1000, 2: 1500, 4: 1900, 8: 2000, 16: 2050, 32: 2040}, 8),  # within 3 % of the best
-        ({1: 1000, 2: 990, 4: 980}, 1),  # twice no gain: more are not tried
-        ({1: 1000, 2: 1900, 4: 1850, 8: 2000, 16: 1800, 32: 2050}, 8),
+        ({1: 600, 2: 900, 4: 1150, 8: 1210, 16: 1240, 32: 1234}, 8),  # within 3 % of the best
+        ({1: 150, 2: 149, 4: 148}, 1),  # twice no gain: more are not tried
+        ({1: 1000, 2: 990, 4: 980, 8: 970}, 8),  # the first that take 6 ms: shorter runs are mostly on their way
+        ({1: 1000, 2: 1000, 4: 900, 8: 840}, 1),  # which are clearly slower
+        ({1: 2000, 2: 1500, 4: 1750, 8: 1790, 16: 1780}, 16),  # the machine was faster for a moment
         ({1: 100, 2: 200, 4: 400, 8: 800, 16: 1600, 32: 3200, 64: 6400}, 64),
         ({1: 20, 2: 21, 4: 22, 8: 23}, 8),  # which take 0.35 s: more are not tried
     ],
