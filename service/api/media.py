@@ -34,8 +34,8 @@ class Form:
         media_type: that it is answered with.
         load: the value of a body; raises `MalformedBody`.
         dump: the body of a value.
-        at_once_bytes: of a body that is read at once, in less than a millisecond; a longer one goes to a thread, which
-            takes a tenth of one to get to.
+        at_once_bytes: of a body that is read at once, in about a millisecond at most; a longer one goes to a thread,
+            which takes a tenth of one to get to.
     """
 
     media_type: str
@@ -65,7 +65,7 @@ def load_messagepack(body: bytes | bytearray | memoryview) -> object:
 
 
 JSON = Form(JSON_TYPE, load_json, orjson.dumps, 1 << 16)
-MESSAGEPACK = Form(MESSAGEPACK_TYPE, load_messagepack, msgspec.msgpack.encode, 1 << 19)
+MESSAGEPACK = Form(MESSAGEPACK_TYPE, load_messagepack, msgspec.msgpack.encode, 1 << 20)
 
 
 def request_form(headers: Headers, *forms: Form) -> Form:

@@ -192,7 +192,7 @@ async def test_requests_that_are_answered_together_are_answered_as_if_alone(buff
     scenes = (SiteScene("city", SceneCapture(radar=detections(1))), SiteScene("city", SceneCapture(camera=jpeg())))
     requests = [
         Batch(scenes, (frame(f"{n}-a", n, scene=n % 2), frame(f"{n}-b", n + 50, text="where?"), frame("shared", n)))
-        for n in range(5)  # as many as one turn takes
+        for n in range(5)
     ]
     engine = Crowded()
     pipeline = pipeline_of(engine, buffer)
