@@ -77,10 +77,6 @@ def join(pieces: list[Outputs]) -> Outputs:
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
-def _one_by_one(graph: str, engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
-    return [engine.run(graph, _aligned(job)) for job in jobs]
-
-
 def _rowwise(graph: str, engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
     if len(jobs) == 1:
         return [engine.run(graph, _aligned(jobs[0]))]

@@ -234,9 +234,7 @@ def open_session(
     try:
         providers = device.options(title, content, specs[0], buckets, fixed)
         session = ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
-        session._model_bytes = (
-            None  # it would keep the file for as long as it lives, to open it anew where it fell back
-        )
+        session._model_bytes = None  # which it would keep for as long as it lives, to fall back to other providers
         parts = () if on_cpu else session.get_provider_graph_assignment_info()
     except Exception as error:  # ONNX Runtime has no base class of its own
         where = "" if on_cpu else f" on {PROVIDERS[device.provider]}"
