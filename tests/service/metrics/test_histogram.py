@@ -31,6 +31,16 @@ def test_many_at_once_are_the_same_as_one_after_the_other(values: list[float]) -
     assert samples(at_once)["weight_count", ""] == len(values)
 
 
+@given(VALUES, st.integers(0, 20))
+def test_a_value_counts_as_often_as_it_was_seen(value: float, count: int) -> None:
+    at_once, in_turn = histogram(), histogram()
+    at_once.labels("city").observe_times(value, count)
+    child = in_turn.labels("city")
+    for _ in range(count):
+        child.observe(value)
+    assert samples(at_once) == pytest.approx(samples(in_turn), abs=1e-9)
+
+
 def test_arrays_are_taken_as_they_are() -> None:
     weights = histogram()
     weights.labels("city").observe_many(np.linspace(0, 1, 101, dtype=np.float32))
