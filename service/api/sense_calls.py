@@ -82,7 +82,8 @@ class SenseCall(PlainCall[SenseHead]):
             with gateway.stages.stage("parse"):
                 form = self._head.form
                 self._batch = parse_batch(form, body, settings.max_batch_frames, settings.max_batch_scenes)
-            self._asked = gateway.pipeline.begin(self._batch, deadline_s, self._done)
+            asked = gateway.pipeline.begin(self._batch, deadline_s, self._done)
+            self._asked = None if self._over else asked
         except CellsenseError as error:
             self.fail(error)
         return not self._over
@@ -93,6 +94,7 @@ class SenseCall(PlainCall[SenseHead]):
             return
         self._over = True
         self._asked.cancel()
+        self._asked = None
         gone = HttpProblem(499, "Client went away", "the client closed the connection while it waited")
         self.bind()
         account_for(self._calls.gateway, self._batch, [gone] * len(self._batch.frames))
@@ -100,7 +102,7 @@ class SenseCall(PlainCall[SenseHead]):
 
     def fail(self, error: Exception) -> None:
         """Answer with a problem."""
-        self._over = True
+        self._over, self._asked = True, None
         super().fail(error)
 
     def _done(self, outcomes: list[Outcome] | Exception) -> None:
@@ -114,5 +116,5 @@ class SenseCall(PlainCall[SenseHead]):
             asyncio.get_running_loop().call_exception_handler({"message": f"{ROUTE} failed", "exception": error})
             self.fail(error)
             return
-        self._over = True
+        self._over, self._asked = True, None
         self.respond(response)

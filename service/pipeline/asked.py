@@ -75,24 +75,27 @@ class Asked:
 
     def cancel(self) -> None:
         """Nobody waits for the outcomes any more."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        if self._entry is not None:
-            self._entry.leave()
+        self._leave()
+        self._done = _nobody
 
     def _ended(self, error: Exception | None) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._leave()
         if error is None:
             self._end()
         elif isinstance(error, CellsenseError):
             self._fail(error)
         else:
-            self._done(error)
+            self._tell_all(error)
+
+    def _leave(self) -> None:
+        alarm, entry, self._alarm, self._entry = self._alarm, self._entry, None, None
+        if alarm is not None:
+            alarm.cancel()
+        if entry is not None:
+            entry.leave()
 
     def _too_late(self) -> None:
-        if self._entry is not None:
-            self._entry.leave()
+        self._leave()
         self._fail(DeadlineExceeded(f"no answer within the deadline of {self._patience_s:g} s: send fewer frames"))
 
     def _fail(self, error: CellsenseError) -> None:
@@ -102,4 +105,12 @@ class Asked:
         self._end()
 
     def _end(self) -> None:
-        self._done([self._outcomes[index] for index in range(self._size)])
+        self._tell_all([self._outcomes[index] for index in range(self._size)])
+
+    def _tell_all(self, outcomes: list[Outcome] | Exception) -> None:
+        done, self._done = self._done, _nobody  # a cycle would keep the request until somebody looks for cycles
+        done(outcomes)
+
+
+def _nobody(_: list[Outcome] | Exception) -> None:
+    """Waits any more."""

@@ -109,7 +109,7 @@ class Turns(Generic[Part]):
         """Nobody waits for an entry any more. A turn that has nobody left is cancelled."""
         if entry.over:
             return
-        entry.over = True
+        entry.forget()
         if entry.turn is None:
             del self._waiting[entry]
             self._count([entry], -1)
@@ -205,13 +205,18 @@ class Entry(Generic[Part]):
         """See `Turns.leave`."""
         self._turns.leave(self)
 
+    def forget(self) -> None:
+        """Nobody waits any more. Whoever did is let go of: a cycle would keep the request until somebody looks."""
+        self.over, self._done = True, _nobody
+
     def end(self, error: Exception | None) -> None:
         """Tell whoever still waits."""
         if self.over:
             return
-        self.over = True
+        done = self._done
+        self.forget()
         try:
-            self._done(error)
+            done(error)
         except Exception as raised:  # by one: the others are answered all the same
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": "Whoever waited failed", "exception": raised})
@@ -253,6 +258,12 @@ class _Turn(Generic[Part]):
             for entry in self.entries:
                 entry.end(_shutting_down())
         self._ended(self, time.monotonic() - self._began_s)
+        for entry in self.entries:
+            entry.turn = None  # as in `Entry.forget`
+
+
+def _nobody(_: Exception | None) -> None:
+    """Waits any more."""
 
 
 def _shutting_down() -> ShuttingDown:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,11 @@ import msgspec
 import orjson
 import pytest
 
+from service.api.sense_calls import SenseCall
 from service.engine.fake import FakeEngine
 from service.engine.protocol import Inputs, Outputs
+from service.pipeline import Asked
+from service.pipeline.turns import Entry, _Turn
 from service.trajectory.embedded import EmbeddedRedis
 from tests.service.api.gateways import fake_engines
 from tests.service.api.requests import Json, city_frame, room_frame, room_scene
@@ -120,6 +125,22 @@ async def test_frames_and_tensors_are_answered_in_order_on_one_connection(wire: 
         (result,) = msgspec.msgpack.decode(answer.body)["results"]
         assert (answer.status, result["status"], result["ue"]) == (200, 200, f"mover-{number}")
     assert {answer.doubled() for answer in answers[1::2]} == {doubled}
+
+
+async def test_an_answered_request_is_let_go_of_without_a_search_for_cycles(wire: WireServer) -> None:
+    (first,) = await ask(wire, sense({"frames": [city_frame("warm")]}))
+    assert first.status == 200
+    gc.collect()
+    gc.disable()
+    try:
+        answers = await ask(wire, *(sense({"frames": [city_frame(f"gone-{n}", seed=n)]}) for n in range(5)))
+        await asyncio.sleep(0.05)
+        kinds = (Asked, Entry, _Turn, SenseCall)
+        left = Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, kinds))
+    finally:
+        gc.enable()
+    assert [answer.status for answer in answers] == [200] * 5
+    assert not left
 
 
 async def test_the_identity_that_a_caller_gives_comes_back(wire: WireServer) -> None:
