@@ -5,18 +5,14 @@ from __future__ import annotations
 import time
 from functools import lru_cache
 
-import structlog
-
 from service.api.gateway import Gateway
 from service.api.infer import BINARY, JSON, SMALL_JSON_BYTES, failed_run
 from service.api.infer_heads import InferHead
-from service.api.plain_calls import Answered, PlainCall, PlainCalls
+from service.api.plain_calls import GONE, Answered, PlainCall, PlainCalls
 from service.engine.protocol import Outputs
 from service.errors import CellsenseError, EngineFailure
 from service.oip.codec import HEADER_LENGTH, InferRequest, write_response
 from service.runner.runner import Call, Runner
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class InferCalls(PlainCalls[InferHead]):
@@ -70,7 +66,7 @@ class InferCall(PlainCall[InferHead]):
         if self._call is not None:
             self._call.cancel()
             self._call, self.clean = None, False
-            super().cancel()
+            self._count(GONE)
 
     def _done(self, outcome: Outputs | CellsenseError) -> None:
         self._call = None
@@ -82,7 +78,7 @@ class InferCall(PlainCall[InferHead]):
         except CellsenseError as error:
             self.fail(error)
             return
-        self._count_well()
+        self._count(200)
         self._answered(200, self.identified(_lines(sum(map(len, parts)), json_bytes)), parts)
 
     def _failed(self, error: CellsenseError) -> None:
@@ -92,12 +88,12 @@ class InferCall(PlainCall[InferHead]):
         self.clean = False  # too late, most likely: a run may be reading it still
         self.fail(error)
 
-    def _count_well(self) -> None:
+    def _count(self, status: int) -> None:
         if self._verbose:
             self.bind()
-            self.end(200)
+            self.end(status)
         else:
-            self._calls.ended(self._head, 200, self._started_s)
+            self._calls.ended(self._head, status, self._started_s)
 
 
 @lru_cache(1024)

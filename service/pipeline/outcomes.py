@@ -19,8 +19,6 @@ from service.pipeline.paths import paths
 from service.trajectory.vertex import Trajectory
 
 Outcome = Answer | CellsenseError
-Outcomes = dict[int, Outcome]
-"""By the frame's position in the request."""
 
 
 def frame_outcomes(
