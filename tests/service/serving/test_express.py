@@ -4,24 +4,17 @@ import asyncio
 import gzip
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.trajectory.embedded import EmbeddedRedis
 from tests.service.api.scraped import samples_of, total
 from tests.service.serving.wire_server import WireServer, call, post, wire_server
 
 GET = b"GET /v2/health/live HTTP/1.1\r\nhost: here\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    with EmbeddedRedis() as server:
-        yield server.url
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from service.engine.fake import FakeEngine
 from service.engine.protocol import Inputs, Outputs
 from service.pipeline import Asked
 from service.pipeline.turns import Entry, _Turn
-from service.trajectory.embedded import EmbeddedRedis
 from tests.service.api.gateways import fake_engines
 from tests.service.api.requests import Json, city_frame, room_frame, room_scene
 from tests.service.api.scraped import samples_of, total
@@ -28,12 +27,6 @@ from tests.service.serving.wire_server import Answer, WireServer, call, post, wi
 
 GOOD: Json = {"scenes": [room_scene()], "frames": [room_frame(), city_frame(), {"site": "atlantis"}]}
 MESSAGEPACK = "application/vnd.msgpack"
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    with EmbeddedRedis() as server:
-        yield server.url
 
 
 @pytest.fixture
