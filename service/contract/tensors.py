@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Dim = int | str
+OPTIONAL = frozenset({"S"})
+"""Free dimensions that may be 0: frames need not refer to any scene capture."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,19 @@ class TensorSpec:
         """Raise `ValueError` naming the tensor, what was expected and what came.
 
         Args:
-            array: the candidate; free dimensions may have any size of at least 1.
+            array: the candidate.
         """
         if array.dtype != np.dtype(self.dtype):
             raise ValueError(f"{self.name}: expected dtype {self.dtype}, got {array.dtype}")
-        fits = array.ndim == len(self.shape) and all(
-            size >= 1 if isinstance(dim, str) else size == dim
-            for dim, size in zip(self.shape, array.shape, strict=True)
-        )
-        if not fits:
+        if not self.fits(array.shape):
             raise ValueError(f"{self.name}: expected shape {list(self.shape)}, got {list(array.shape)}")
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether a tensor may have a shape: a free dimension has any size from 1, one of `OPTIONAL` from 0."""
+        return len(shape) == len(self.shape) and all(
+            size >= (dim not in OPTIONAL) if isinstance(dim, str) else size == dim
+            for dim, size in zip(self.shape, shape, strict=True)
+        )
 
     def to_json(self) -> dict[str, object]:
         """The specification as JSON-ready values."""
@@ -71,7 +76,7 @@ ENCODE_INPUTS: tuple[TensorSpec, ...] = (
     TensorSpec("distance", "float32", ("B", 1), "frame, value", "100 m", 0),
     TensorSpec("gain", "float32", ("B", 1), "frame, value", "(dBm + 90) / 30"),
     TensorSpec("csi_mask", "float32", ("B", 1), "frame, value", "1 present, 0 missing", 0, 1),
-    TensorSpec("scene_index", "int64", ("B",), "frame", "row of the capture that the frame refers to", 0),
+    TensorSpec("scene_index", "int64", ("B",), "frame", "row of its capture, their number for none", 0),
 )
 ENCODE_OUTPUTS: tuple[TensorSpec, ...] = (
     TensorSpec("embedding", "float32", ("B", EMBEDDING_DIM), "frame, feature", "1"),

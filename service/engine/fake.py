@@ -62,9 +62,10 @@ class FakeEngine:
         embedding[:, GAIN] = x["gain"][:, 0]
         embedding[:, CSI] = x["csi"].mean(axis=(1, 2, 3))
         for column, name in ((CAMERA, "camera"), (RADAR, "radar"), (LIDAR, "lidar")):
-            embedding[:, column] = x[name].mean(axis=(1, 2, 3))[scene]
+            embedding[:, column] = np.append(x[name].mean(axis=(1, 2, 3)), 0)[scene]
         embedding[:, 6:70] = x["aoa"]
-        present = np.concatenate([x["csi_mask"], x["scene_mask"][scene]], axis=1)  # [B, 4]
+        captured = np.append(x["scene_mask"], np.zeros((1, 3), np.float32), axis=0)[scene]
+        present = np.concatenate([x["csi_mask"], captured], axis=1)  # [B, 4]
         return {"embedding": embedding, "gate": present / np.maximum(present.sum(axis=1, keepdims=True), 1)}
 
     def fuse(self, inputs: Inputs) -> Outputs:

@@ -91,8 +91,11 @@ def _encode_with_captures(engine: Runs, jobs: list[Inputs]) -> list[Outputs]:
         return _split(engine.run("encode", _needed_captures(_aligned(jobs[0]))), frames)
     captures = [len(job["scene_mask"]) for job in jobs]
     merged = _concatenate(jobs)
-    first_capture = np.cumsum([0, *captures[:-1]])
-    merged["scene_index"] = merged["scene_index"].astype(np.int64) + np.repeat(first_capture, frames)
+    index, first_capture = merged["scene_index"].astype(np.int64), np.cumsum([0, *captures[:-1]])
+    none = index == np.repeat(captures, frames)
+    index += np.repeat(first_capture, frames)
+    index[none] = sum(captures)
+    merged["scene_index"] = index
     return _split(engine.run("encode", _needed_captures(merged)), frames)
 
 
@@ -140,19 +143,23 @@ def _packed_alike(jobs: list[Inputs]) -> list[Packed]:
 
 
 def _needed_captures(inputs: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-    """The same with only the captures that a frame refers to, and at most one in which everything is missing.
+    """The same with only the captures that have something in them and that a frame refers to.
 
-    Every job may bring an empty capture of its own, and an empty one costs as much to encode as any other.
+    One in which everything is missing says no more than none, and costs as much to encode as any other.
     """
     index = inputs["scene_index"].astype(np.int64)  # [B]
-    empty = ~np.any(inputs["scene_mask"], axis=1)  # [S]
-    index[empty[index]] = np.argmax(empty)
+    empty = np.append(~np.any(inputs["scene_mask"], axis=1), True)  # [S + 1], none behind the last
     needed = np.zeros(len(empty), np.bool_)
     needed[index] = True
-    if needed.all():
+    needed &= ~empty
+    if np.count_nonzero(needed) == len(needed) - 1:
         return inputs
-    row = np.cumsum(needed) - 1  # old row to new row, where it is needed
-    return {**inputs, **{name: aligned(inputs[name][needed]) for name in CAPTURE_TENSORS}, "scene_index": row[index]}
+    row = np.where(needed, np.cumsum(needed) - 1, np.count_nonzero(needed))  # old row to new row
+    return {
+        **inputs,
+        **{name: aligned(inputs[name][needed[:-1]]) for name in CAPTURE_TENSORS},
+        "scene_index": row[index],
+    }
 
 
 def _split(outputs: Outputs, rows: list[int]) -> list[Outputs]:

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.contract.tensors import TensorSpec
+from service.contract.tensors import OPTIONAL, TensorSpec
 from service.engine.arena import USE, make_arena
 from service.engine.device import PROVIDERS, Device, require_use
 from service.engine.lanes import ArrayLane, BufferLane, Lane, Specs
@@ -122,12 +122,13 @@ class OnnxGraph:
     def try_out(self) -> None:
         """Run it on sizes that tell the free dimensions apart, and check what comes out. Raises `ArtifactError`."""
         sizes = {dim: 3 if dim == "B" else 2 for dim in self.free}
-        try:
-            found = free_sizes(self.specs[1], self.run(self.blank(sizes)), self._steps)
-        except EngineFailure as error:
-            raise ArtifactError(f"{self.title}: expected it to run, got: {error}") from error
-        if found.get("B", 3) != 3:
-            raise ArtifactError(f"{self.title}: expected 3 rows from 3 frames, got {found['B']}")
+        for each in (sizes, sizes | dict.fromkeys(self.free & OPTIONAL, 0)):
+            try:
+                found = free_sizes(self.specs[1], self.run(self.blank(each)), self._steps)
+            except EngineFailure as error:
+                raise ArtifactError(f"{self.title}: expected it to run, got: {error}") from error
+            if found.get("B", 3) != 3:
+                raise ArtifactError(f"{self.title}: expected 3 rows from 3 frames, got {found['B']}")
 
     def _every_lane(self) -> list[Lane]:
         return self._lanes if self._wide is None else [*self._lanes, self._wide]
@@ -139,6 +140,7 @@ class OnnxGraph:
         sizes, padded = self._form(inputs)
         if "scene_index" in inputs:
             check_scene_index(inputs)
+            inputs = _none_behind(inputs, padded)
         try:
             values = lane.run(inputs, padded)
         except Exception as error:  # ONNX Runtime has no base class of its own
@@ -253,6 +255,15 @@ def open_session(
 def fixed_sizes(specs: Specs, steps: int) -> dict[str, int]:
     """Named dimensions that have one size."""
     return {"T": steps} if steps and any("T" in spec.shape for ends in specs for spec in ends) else {}
+
+
+def _none_behind(inputs: Inputs, padded: Mapping[str, int]) -> Inputs:
+    """The same for so many captures: what refers to none has the number of those that run."""
+    captures = len(inputs["scene_mask"])
+    if padded["S"] == captures:
+        return inputs
+    index = inputs["scene_index"]
+    return {**inputs, "scene_index": np.where(index == captures, padded["S"], index)}
 
 
 def _combinations(free: Sequence[str], buckets: Sequence[int]) -> list[dict[str, int]]:

@@ -42,7 +42,8 @@ def can_be_padded(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], f
 def pad_rows(specs: Sequence[TensorSpec], inputs: Inputs, sizes: Mapping[str, int]) -> dict[str, NDArray[np.generic]]:
     """The inputs, their first axis, where it is a free one, extended to its size by repeating the first row.
 
-    A repeated row is valid whatever the tensor means; zeros would have to be masked.
+    A repeated row is valid whatever the tensor means; zeros would have to be masked, as captures are, of which there
+    may be none to repeat.
     """
     return {spec.name: _extend(inputs[spec.name], spec, sizes) for spec in specs}
 
@@ -51,4 +52,6 @@ def _extend(array: NDArray[np.generic], spec: TensorSpec, sizes: Mapping[str, in
     rows = sizes.get(str(spec.shape[0])) if spec.shape else None
     if rows is None or len(array) == rows:
         return array
+    if not len(array):
+        return np.zeros((rows, *array.shape[1:]), array.dtype)
     return np.concatenate([array, np.broadcast_to(array[:1], (rows - len(array), *array.shape[1:]))])

@@ -72,8 +72,11 @@ def free_sizes(specs: Iterable[TensorSpec], tensors: Inputs, steps: int = 0) -> 
 
 
 def check_scene_index(inputs: Inputs) -> None:
-    """Raise `EngineFailure` where a frame refers to no capture: a negative row would silently count from the end."""
+    """Raise `EngineFailure` where a row is neither a capture's nor their number, which stands for none.
+
+    A negative row would silently count from the end.
+    """
     index, captures = inputs["scene_index"], len(inputs["scene_mask"])
-    if index.view(np.uint64).max() >= captures:  # negative rows are the largest of all there
+    if index.view(np.uint64).max() > captures:  # negative rows are the largest of all there
         low, high = int(np.min(index)), int(np.max(index))
-        raise EngineFailure(f"scene_index: expected rows from 0 to {captures - 1}, got {low} to {high}")
+        raise EngineFailure(f"scene_index: expected rows from 0 to {captures}, got {low} to {high}")

@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.contract.tensors import TensorSpec
+from service.contract.tensors import OPTIONAL, TensorSpec
 from service.engine.packed import Packed, Place, bytes_of
 from service.errors import InvalidInput, MalformedBody
 
@@ -172,9 +172,7 @@ def check_shape(shape: Sequence[int], field: str, spec: TensorSpec, sizes: dict[
         spec: what it must be.
         sizes: of the free dimensions, by the tensors before it.
     """
-    if len(shape) != len(spec.shape) or not all(
-        size >= 1 if isinstance(dim, str) else size == dim for dim, size in zip(spec.shape, shape, strict=True)
-    ):
+    if not spec.fits(shape):
         raise wrong_shape(field, spec, shape)
     for axis, (dim, size) in enumerate(zip(spec.shape, shape, strict=True)):
         if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
@@ -185,9 +183,8 @@ def check_shape(shape: Sequence[int], field: str, spec: TensorSpec, sizes: dict[
 def wrong_shape(field: str, spec: TensorSpec, shape: object) -> InvalidInput:
     """What to raise where a shape does not fit."""
     expected = [-1 if isinstance(dim, str) else dim for dim in spec.shape]
-    return InvalidInput(
-        f"{field}.shape", f"{expected} of {spec.name}, -1 being any size of 1 or more", repr(shape)[:64]
-    )
+    any_size = "any size" if OPTIONAL.intersection(map(str, spec.shape)) else "any size of 1 or more"
+    return InvalidInput(f"{field}.shape", f"{expected} of {spec.name}, -1 being {any_size}", repr(shape)[:64])
 
 
 def timeout_s(timeout_us: object) -> float | None:

@@ -46,8 +46,7 @@ def scene_inputs(captured: Sequence[Capture | None], scenes: Mapping[Capture, Pr
         scenes: the captures.
 
     Returns:
-        Tensors by name. The captures are those of `scenes` in order, and a last one with every modality missing that
-        frames without a capture refer to.
+        Tensors by name. The captures are those of `scenes` in order; a frame without one has their number for index.
     """
     row_of = {scene: row for row, scene in enumerate(scenes)}
     index = [len(scenes) if capture is None else row_of[capture] for capture in captured]
@@ -97,7 +96,7 @@ def _numbers(frame: SensingFrame) -> bytes:
 
 
 def _scene_tensors(scenes: Sequence[PreparedScene]) -> dict[str, Tensor]:
-    planes = {name: _zeros(name, len(scenes) + 1) for name in SCENE_MODALITIES}
+    planes = {name: _zeros(name, len(scenes)) for name in SCENE_MODALITIES}
     sites = [scene.site for scene in scenes]
     cameras = {row: scene.camera for row, scene in enumerate(scenes) if scene.camera is not None}
     radars = {row: scene.capture.radar for row, scene in enumerate(scenes) if scene.capture.radar is not None}
@@ -106,7 +105,7 @@ def _scene_tensors(scenes: Sequence[PreparedScene]) -> dict[str, Tensor]:
         planes["camera"][row] = picture
     fill_radar_planes(planes["radar"], radars, sites)
     fill_lidar_planes(planes["lidar"], lidars, sites)
-    mask = _zeros("scene_mask", len(scenes) + 1)
+    mask = _zeros("scene_mask", len(scenes))
     for column, present in enumerate((list(cameras), list(radars), list(lidars))):
         mask[present, column] = 1.0
     return {**planes, "scene_mask": mask}

@@ -303,7 +303,7 @@ def test_numbers_that_the_model_fails_on_fail_their_caller_alone(served: Served)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scene_index": np.array([0, 2, 1])}, "inputs.scene_index: expected rows from 0 to 1, got 0 to 2"),
+        ({"scene_index": np.array([0, 3, 1])}, "inputs.scene_index: expected rows from 0 to 2, got 0 to 3"),
         ({"scene_index": np.array([0, -1, 1])}, "inputs.scene_index: expected numbers from 0 to inf, got -1 to 1"),
     ],
 )

@@ -29,12 +29,12 @@ def encode_tensors(material: Material, case: Case, rows: int) -> Tensors:
     assert channels.shape[1:] == (CSI_ANTENNAS, CSI_SUBCARRIERS)
     if material.manifest.tensors is RADIO:
         return {**channel_tensors(channels), **_radio_tensors(material, frames)}
-    captures = max(1, rows * case.captures // case.frames)
+    captures = max(min(case.captures, 1), rows * case.captures // case.frames)
     return {
         **channel_tensors(channels, material.site.bandwidth_hz),
-        **_scene_tensors(material, captures, present=case.captures > 0),
+        **_scene_tensors(material, captures),
         "csi_mask": np.ones((rows, 1), np.float32),
-        "scene_index": np.arange(rows) % captures,
+        "scene_index": np.arange(rows) % captures if captures else np.zeros(rows, np.int64),
     }
 
 
@@ -52,10 +52,7 @@ def fuse_tensors(material: Material, rows: int) -> Tensors:
     return tensors
 
 
-def _scene_tensors(material: Material, captures: int, present: bool) -> Tensors:
-    if not present:  # one that has nothing, as the graph wants one
-        specs = [spec for spec in material.manifest.tensors.graphs["encode"][0] if spec.shape[0] == "S"]
-        return {spec.name: np.zeros((1, *map(int, spec.shape[1:])), spec.dtype) for spec in specs}
+def _scene_tensors(material: Material, captures: int) -> Tensors:
     scenes = [material.scenes[row % len(material.scenes)] for row in range(captures)]
     sites = [material.site] * captures
     return {

@@ -19,10 +19,10 @@ Tensors = dict[str, NDArray[np.generic]]
 
 
 def encode_inputs(seed: int, frames: int, captures: int, missing_row: bool = False) -> Tensors:
-    """Every frame refers to some capture; with `missing_row` the last capture has nothing in it."""
+    """A frame refers to any capture or to none; with `missing_row` the last capture has nothing in it."""
     rng = np.random.default_rng(seed)
     inputs = {spec.name: _random(spec, rng, {"B": frames, "S": captures}) for spec in ENCODE_INPUTS}
-    inputs["scene_index"] = rng.integers(0, captures, frames)
+    inputs["scene_index"] = rng.integers(0, captures + 1, frames)
     inputs["scene_mask"] = np.ones((captures, 3), np.float32)
     inputs["csi_mask"] = rng.integers(0, 2, (frames, 1)).astype(np.float32)
     if missing_row:

@@ -87,7 +87,7 @@ def test_it_answers_as_the_contract_says(engine: OnnxEngine) -> None:
 
 
 @pytest.mark.parametrize("buckets", [(), (1, 4, 16)])
-@pytest.mark.parametrize(("frames", "captures"), [(1, 1), (3, 1), (5, 2), (2, 5), (17, 4)])
+@pytest.mark.parametrize(("frames", "captures"), [(1, 0), (3, 0), (1, 1), (3, 1), (5, 2), (2, 5), (17, 4)])
 def test_it_agrees_with_the_fake_at_any_size_padded_or_not(
     folder: Path, buckets: tuple[int, ...], frames: int, captures: int
 ) -> None:
@@ -151,8 +151,8 @@ def test_an_inference_error_is_an_engine_failure_and_the_session_lives_on(engine
         ({"csi": np.zeros((3, 6, 32, 64), np.float64)}, "csi: expected dtype float32, got float64"),
         ({"aoa": np.zeros((3, 32), np.float32)}, r"aoa: expected shape \['B', 64\], got \[3, 32\]"),
         ({"gain": np.zeros((2, 1), np.float32)}, "gain: expected 3 along B as in the others, got 2"),
-        ({"scene_index": np.array([0, 2, 1])}, "scene_index: expected rows from 0 to 1, got 0 to 2"),
-        ({"scene_index": np.array([0, -1, 1])}, "scene_index: expected rows from 0 to 1, got -1 to 1"),
+        ({"scene_index": np.array([0, 3, 1])}, "scene_index: expected rows from 0 to 2, got 0 to 3"),
+        ({"scene_index": np.array([0, -1, 1])}, "scene_index: expected rows from 0 to 2, got -1 to 1"),
     ],
 )
 @pytest.mark.parametrize("kind", ["onnx", "fake"])
@@ -203,7 +203,7 @@ def test_a_provider_that_is_not_there_is_refused_not_replaced(folder: Path) -> N
         ),
         (
             "encode",
-            "Gather <axis = 0> (scene_mask, scene_index)",
+            "Gather <axis = 0> (masks, scene_index)",
             "Identity (scene_mask)",
             "encode: expected it to run",
         ),
