@@ -18,6 +18,11 @@ Done = Callable[[list[Outcome] | Exception], None]
 """Takes the outcome of every frame, or what nobody foresaw."""
 
 
+def work_of(work: Work) -> int:
+    """How much of a turn a request takes, in frames."""
+    return len(work.frames) + CAPTURE_WORK * len(work.scenes)
+
+
 class Asked:
     """One request. Its outcomes are given once: when all are there, or late, or never where the caller has gone.
 
@@ -63,7 +68,7 @@ class Asked:
             self._end()
             return
         try:
-            self._entry = turns.enter(self, frames, frames + CAPTURE_WORK * len(self.work.scenes), self._ended)
+            self._entry = turns.enter(self, frames, work_of(self.work), self._ended)
         except CellsenseError as error:
             self._fail(error)
             return

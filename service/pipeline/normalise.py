@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.captures import SceneCapture
 from service.contract.sites import Site
 from service.contract.tensors import RADIO
 from service.engine.merging import CAPTURE_TENSORS
@@ -23,6 +22,8 @@ from service.pipeline.radio_assembly import carriers_hz, radio_inputs
 
 Place = tuple[int, int]
 """A request among several, and a frame's position in it."""
+Pictures = Mapping[Place, Picture | InvalidInput]
+"""The decoded camera frames of captures, by request and row in it, or what is wrong with them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +83,36 @@ class ModelBatch:
         )
 
 
-def normalise(
-    requests: Sequence[Work], models: Mapping[str, Model], sites: Mapping[str, Site], limits: CameraLimits
-) -> tuple[list[ModelBatch], dict[Place, InvalidInput]]:
-    """Decode each capture once, fail the frames that refer to a bad one, assemble the rest. Blocks: run it in a thread.
+def pictures(requests: Sequence[Work], limits: CameraLimits) -> Pictures:
+    """Decode the camera frame of each capture once. Blocks, for most of the time without the interpreter's lock.
 
     Args:
         requests: what is to be normalised.
+        limits: what a camera frame may be.
+    """
+    return {
+        (number, row): _picture(scene.capture.camera, f"scenes[{row}].camera", limits)
+        for number, work in enumerate(requests)
+        for row, scene in work.scenes.items()
+        if scene.capture.camera is not None
+    }
+
+
+def normalise(
+    requests: Sequence[Work], decoded: Pictures, models: Mapping[str, Model], sites: Mapping[str, Site]
+) -> tuple[list[ModelBatch], dict[Place, InvalidInput]]:
+    """Fail the frames that refer to a bad capture, assemble the rest. Blocks.
+
+    Args:
+        requests: what is to be normalised.
+        decoded: of the same, by `pictures`.
         models: the model of each site.
         sites: every site, by name.
-        limits: what a camera frame may be.
 
     Returns:
         The work of each model, and the errors of the frames that failed.
     """
-    scenes, bad = _prepared(requests, sites, limits)
+    scenes, bad = _prepared(requests, decoded, sites)
     errors: dict[Place, InvalidInput] = {}
     members: dict[Model, dict[Place, SiteFrame]] = {}
     for number, work in enumerate(requests):
@@ -110,30 +126,27 @@ def normalise(
 
 
 def _prepared(
-    requests: Sequence[Work], sites: Mapping[str, Site], limits: CameraLimits
+    requests: Sequence[Work], decoded: Pictures, sites: Mapping[str, Site]
 ) -> tuple[dict[Place, PreparedScene], dict[Place, InvalidInput]]:
     """The captures of each request by their row in it, and what is wrong with the others."""
     prepared: dict[Place, PreparedScene] = {}
     bad: dict[Place, InvalidInput] = {}
     for number, work in enumerate(requests):
         for row, scene in work.scenes.items():
-            try:
-                camera = _camera(scene.capture, limits)
-            except ValueError as error:
-                bad[number, row] = _camera_error(f"scenes[{row}].camera", str(error))
+            camera = decoded.get((number, row))
+            if isinstance(camera, InvalidInput):
+                bad[number, row] = camera
             else:
                 prepared[number, row] = PreparedScene(sites[scene.site], scene.capture, camera)
     return prepared, bad
 
 
-def _camera(capture: SceneCapture, limits: CameraLimits) -> Picture | None:
-    return None if capture.camera is None else decode_camera(capture.camera, limits)
-
-
-def _camera_error(field: str, text: str) -> InvalidInput:
-    """The normalizer says "expected ..., got ..."."""
-    expected, _, got = text.removeprefix("expected ").partition(", got ")
-    return InvalidInput(field, expected, got)
+def _picture(camera: bytes, field: str, limits: CameraLimits) -> Picture | InvalidInput:
+    try:
+        return decode_camera(camera, limits)
+    except ValueError as error:
+        expected, _, got = str(error).removeprefix("expected ").partition(", got ")
+        return InvalidInput(field, expected, got)
 
 
 def _assembled(

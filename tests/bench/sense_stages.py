@@ -29,7 +29,7 @@ from service.engine.discovery import load_artifacts
 from service.engine.onnx_engine import OnnxEngine
 from service.feedback.packing import pack as pack_answers
 from service.pipeline.assembly import fuse_inputs
-from service.pipeline.normalise import Work, normalise
+from service.pipeline.normalise import Work, normalise, pictures
 from service.pipeline.observing import observe_answers
 from service.pipeline.outcomes import frame_outcomes
 from service.serving.garbage import collect_seldom
@@ -81,7 +81,8 @@ async def answer(gateway: Gateway, body: bytes, watch: Stopwatch) -> None:
     pipeline = gateway.pipeline
     batch = watch.time("parse", parse_batch, MESSAGEPACK, body, 4096, 64)
     work = Work(dict(enumerate(batch.frames)), dict(enumerate(batch.scenes)))
-    groups, errors = watch.time("normalise", normalise, [work], pipeline._models, pipeline._sites, pipeline._limits)
+    decoded = watch.time("pictures", pictures, [work], pipeline._limits)
+    groups, errors = watch.time("normalise", normalise, [work], decoded, pipeline._models, pipeline._sites)
     assert not errors
     for group in groups:
         model, completion = group.model, pipeline._completion

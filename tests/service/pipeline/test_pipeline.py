@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ from service.errors import (
 from service.metrics import Metrics
 from service.normalizers.text import text_tokens
 from service.pipeline import Answer, Batch, Pipeline, SiteFrame, SiteScene
+from service.pipeline.normalise import normalise, pictures
 from service.pipeline.outcomes import Outcome
+from service.pipeline.pipeline import TURN_POINTS, TURN_WORK
 from service.runner.graph_runner import GraphRunner, runners
 from service.settings import Settings
 from service.telemetry.stages import Stages
@@ -148,6 +151,36 @@ async def test_batches_of_any_size_are_answered(buffer: TrajectoryBuffer) -> Non
         frames = tuple(frame(f"{size}-{i}", i) for i in range(size))
         outcomes = await pipeline.sense(Batch((), frames), deadline_s())
         assert [o.ue for o in outcomes if isinstance(o, Answer)] == [f"{size}-{i}" for i in range(size)]
+    await pipeline.close()
+
+
+@pytest.mark.parametrize(
+    ("frames", "points", "normalised_on_the_loop"),
+    [(1, 10, True), (TURN_WORK - 3, 10, True), (TURN_WORK - 2, 10, False), (1, TURN_POINTS + 1, False)],
+)
+async def test_pictures_are_decoded_in_a_thread_and_large_requests_put_together_in_one(
+    buffer: TrajectoryBuffer,
+    monkeypatch: pytest.MonkeyPatch,
+    frames: int,
+    points: int,
+    normalised_on_the_loop: bool,
+) -> None:
+    ran_in: dict[str, threading.Thread] = {}
+
+    def watched(name: str, do: Callable[..., Any], *given: Any) -> Any:
+        ran_in[name] = threading.current_thread()
+        return do(*given)
+
+    for each in (pictures, normalise):
+        monkeypatch.setattr(f"service.pipeline.pipeline.{each.__name__}", partial(watched, each.__name__, each))
+    pipeline = pipeline_of(FakeEngine(manifest()), buffer)
+    pipeline.resume()
+    scene = SceneCapture(camera=jpeg(), lidar=np.ones((points, 5), np.float32))
+    asked = tuple(frame(f"ue-{i}", i, scene=0) for i in range(frames))
+    outcomes = await pipeline.sense(Batch((SiteScene("city", scene),), asked), deadline_s())
+    assert all(isinstance(outcome, Answer) for outcome in outcomes)
+    assert ran_in["pictures"] is not threading.main_thread()
+    assert (ran_in["normalise"] is threading.main_thread()) is normalised_on_the_loop
     await pipeline.close()
 
 
