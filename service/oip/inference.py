@@ -27,7 +27,7 @@ class Inference:
         """
         known = self._readers.get(runner)
         if known is None:
-            known = self._readers[runner] = RequestReader(runner.inputs), _has_numbers_to_check(runner)
+            known = self._readers[runner] = RequestReader(runner.inputs), has_numbers_to_check(runner)
         reader, check = known
         request = reader.read(body, header_length)
         if check:
@@ -35,7 +35,7 @@ class Inference:
         return request
 
 
-def _has_numbers_to_check(runner: Runner) -> bool:
+def has_numbers_to_check(runner: Runner) -> bool:
     """Whether `check_numbers` may ever find something: most often not, and a look at each tensor costs its array."""
     return any(
         (runner.steps and "T" in spec.shape) or spec.dtype == "int64" or spec.name == "scene_index"

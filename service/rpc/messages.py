@@ -1,4 +1,4 @@
-"""Messages of the protocol to tensors and back."""
+"""Messages of the protocol to tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from service.contract.tensors import TensorSpec
 from service.errors import InvalidInput
 from service.oip.codec import DATATYPES, Tensor, check_shape, datatype
-from service.rpc.open_inference_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
+from service.rpc.open_inference_pb2 import InferParameter, ModelInferRequest
 
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -61,21 +61,6 @@ def read_inputs(request: ModelInferRequest, specs: Sequence[TensorSpec]) -> dict
     if missing := [name for name in known if name not in tensors]:
         raise InvalidInput("inputs", f"the tensors {', '.join(known)}", f"none named {', '.join(missing)}")
     return tensors
-
-
-def write_answer(
-    request: ModelInferRequest, outputs: Mapping[str, Tensor], model: str, version: str
-) -> ModelInferResponse:
-    """The answer, its numbers as raw bytes. Raises `InvalidInput` where an output was asked for that is not there."""
-    wanted = [entry.name for entry in request.outputs] or list(outputs)
-    answer = ModelInferResponse(model_name=model, model_version=version, id=request.id)
-    for number, name in enumerate(wanted):
-        if name not in outputs:
-            raise InvalidInput(f"outputs[{number}].name", f"one of {', '.join(outputs)}", repr(name[:64]))
-        array = outputs[name]
-        answer.outputs.add(name=name, datatype=datatype(array.dtype.str), shape=array.shape)
-        answer.raw_output_contents.append(array.tobytes())
-    return answer
 
 
 def parameter(parameters: Mapping[str, InferParameter], name: str) -> Any:

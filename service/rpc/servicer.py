@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import structlog
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
+from prometheus_client import Histogram
 
 from service.errors import (
     ArtifactError,
@@ -26,10 +27,9 @@ from service.errors import (
 )
 from service.metrics.traffic import TrafficMetrics
 from service.oip import documents
-from service.oip.codec import timeout_s
-from service.oip.inference import check_numbers
 from service.rpc import open_inference_pb2 as messages
-from service.rpc.messages import parameter, read_inputs, write_answer
+from service.rpc.infer_answers import streamed, streamed_error, write_answer
+from service.rpc.infer_requests import InferRequestReader
 from service.runner.catalogue import Catalogue
 
 SERVICE = "inference.GRPCInferenceService"
@@ -47,7 +47,8 @@ _CODES: dict[type[BaseException], grpc.StatusCode] = {
 }
 
 Context = Any  # grpc.aio.ServicerContext, of requests and answers of any kind
-Call = Callable[[Any, Context], Awaitable[Message]]
+Answer = TypeVar("Answer", Message, bytes)
+Call = Callable[[Any, Context], Awaitable[Answer]]
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
@@ -77,16 +78,17 @@ class Servicer:
         self._deadline_s = deadline_s
         self._require_ready = require_ready
         self._require_control = require_control
+        self._reader = InferRequestReader(repository)
+        self._durations: dict[tuple[str, grpc.StatusCode], Histogram] = {}
 
     def handlers(self) -> grpc.GenericRpcHandler[Any, Any]:
         """All of its calls, for a server."""
-        unary: dict[str, tuple[type[Message], Call]] = {
+        unary: dict[str, tuple[type[Message], Call[Message]]] = {
             "ServerLive": (messages.ServerLiveRequest, self.server_live),
             "ServerReady": (messages.ServerReadyRequest, self.server_ready),
             "ModelReady": (messages.ModelReadyRequest, self.model_ready),
             "ServerMetadata": (messages.ServerMetadataRequest, self.server_metadata),
             "ModelMetadata": (messages.ModelMetadataRequest, self.model_metadata),
-            "ModelInfer": (messages.ModelInferRequest, self.infer),
             "ModelConfig": (messages.ModelConfigRequest, self.model_config),
             "ModelStatistics": (messages.ModelStatisticsRequest, self.model_statistics),
             "RepositoryIndex": (messages.RepositoryIndexRequest, self.repository_index),
@@ -101,11 +103,9 @@ class Servicer:
             )
             for name, (request, call) in unary.items()
         }
-        methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
-            self.stream_infer,
-            request_deserializer=messages.ModelInferRequest.FromString,
-            response_serializer=_serialized,
-        )
+        # Without serialisers: of bytes, of which the tensors are then views.
+        methods["ModelInfer"] = grpc.unary_unary_rpc_method_handler(self._counted("ModelInfer", self.infer))
+        methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self.stream_infer)
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def server_live(self, request: messages.ServerLiveRequest, context: Context) -> Message:
@@ -165,22 +165,24 @@ class Servicer:
         await self._repository.unload(request.model_name)
         return messages.RepositoryModelUnloadResponse()
 
-    async def infer(self, request: messages.ModelInferRequest, context: Context) -> messages.ModelInferResponse:
-        """Run a model."""
-        runner = self._repository.runner(request.model_name, request.model_version)
-        inputs = read_inputs(request, runner.inputs)
-        check_numbers(inputs, runner)
+    async def infer(self, request: bytes, context: Context) -> bytes:
+        """Run a model: a `ModelInferRequest` to a `ModelInferResponse`."""
+        asked = self._reader.read(request)
+        runner = asked.runner
+        patience_s, left_s = self._deadline_s, context.time_remaining()
+        if asked.timeout_s is not None and asked.timeout_s < patience_s:
+            patience_s = asked.timeout_s
+        if left_s is not None and left_s < patience_s:
+            patience_s = left_s
         try:
-            outputs = await runner.submit(inputs, time.monotonic() + self._patience_s(request, context))
+            outputs = await runner.submit(asked.inputs, time.monotonic() + patience_s)
         except EngineFailure as error:
             raise EngineFailure(f"inputs: expected numbers that {runner.name} can run on, got: {error}") from error
-        return write_answer(request, outputs, runner.name, runner.version)
+        return write_answer(asked, outputs)
 
-    async def stream_infer(
-        self, requests: AsyncIterator[messages.ModelInferRequest], context: Context
-    ) -> AsyncIterator[messages.ModelStreamInferResponse]:
+    async def stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         """Run models on requests as they come; the answers keep their order."""
-        answers: asyncio.Queue[asyncio.Task[messages.ModelStreamInferResponse] | None] = asyncio.Queue(STREAMED_AHEAD)
+        answers: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(STREAMED_AHEAD)
 
         async def read() -> None:
             async for request in requests:
@@ -198,32 +200,19 @@ class Servicer:
                 if (left := answers.get_nowait()) is not None:
                     left.cancel()
 
-    async def _streamed(
-        self, request: messages.ModelInferRequest, context: Context
-    ) -> messages.ModelStreamInferResponse:
+    async def _streamed(self, request: bytes, context: Context) -> bytes:
         started_s = time.monotonic()
+        code = grpc.StatusCode.OK
         try:
-            answer = messages.ModelStreamInferResponse(infer_response=await self.infer(request, context))
-            code = grpc.StatusCode.OK
+            return streamed(await self.infer(request, context))
         except CellsenseError as error:
-            answer = messages.ModelStreamInferResponse(error_message=str(error))
-            answer.infer_response.id = request.id
             code = code_of(error)
-        self._count("ModelStreamInfer", code, started_s)
-        return answer
+            return streamed_error(request, error)
+        finally:
+            self._count("ModelStreamInfer", code, started_s)
 
-    def _patience_s(self, request: messages.ModelInferRequest, context: Context) -> float:
-        patience_s = [self._deadline_s]
-        if (given := parameter(request.parameters, "timeout")) is not None and (
-            asked_s := timeout_s(given)
-        ) is not None:
-            patience_s.append(asked_s)
-        if (left_s := context.time_remaining()) is not None:
-            patience_s.append(left_s)
-        return min(patience_s)
-
-    def _counted(self, name: str, call: Call) -> Call:
-        async def counted(request: Any, context: Context) -> Message:
+    def _counted(self, name: str, call: Call[Answer]) -> Call[Answer]:
+        async def counted(request: Any, context: Context) -> Answer:
             started_s = time.monotonic()
             code = grpc.StatusCode.UNKNOWN
             try:
@@ -242,8 +231,11 @@ class Servicer:
         return counted
 
     def _count(self, name: str, code: grpc.StatusCode, started_s: float) -> None:
-        duration = self._traffic.request_duration.labels(f"/{SERVICE}/{name}", "gRPC", code.name)
-        duration.observe(time.monotonic() - started_s)
+        found = self._durations.get((name, code))
+        if found is None:
+            found = self._traffic.request_duration.labels(f"/{SERVICE}/{name}", "gRPC", code.name)
+            self._durations[name, code] = found
+        found.observe(time.monotonic() - started_s)
 
 
 def code_of(error: CellsenseError) -> grpc.StatusCode:
