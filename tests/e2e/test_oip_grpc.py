@@ -94,6 +94,18 @@ def test_answers_are_those_of_the_protocol_over_http_bit_by_bit(
         assert ours.tobytes() == expected.as_numpy(output.name).tobytes()
 
 
+def test_frames_need_no_captures_over_either_protocol(client: triton.InferenceServerClient, served: Served) -> None:
+    """Asked again and again: what stands before the tensors is remembered from the first time on."""
+    with triton_http.InferenceServerClient(served.url.removeprefix("http://")) as http:
+        for seed in range(3):
+            none = encode_inputs(seed, frames=3, captures=0)
+            answers = [http.infer("tiny-encode", given(none, triton_http.InferInput))]
+            answers.append(client.infer("tiny-encode", given(none)))
+            for answer in answers:
+                assert (answer.as_numpy("gate") == [[mask, 0, 0, 0] for mask in none["csi_mask"][:, 0]]).all()
+                assert answer.as_numpy("embedding")[:, :1].tobytes() == none["distance"].tobytes()
+
+
 def test_only_what_is_asked_for_is_answered(client: triton.InferenceServerClient) -> None:
     answer = client.infer("doubler", given(doubler_inputs(2)), outputs=[triton.InferRequestedOutput("brightness")])
     assert [output.name for output in answer.get_response().outputs] == ["brightness"]
