@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Dim = int | str
-OPTIONAL = frozenset({"S"})
-"""Free dimensions that may be 0: frames need not refer to any scene capture."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,7 @@ class TensorSpec:
     unit: str
     low: float | None = None  # smallest legal value, None where unbounded
     high: float | None = None
+    least: int = 1  # size of a free dimension
 
     def check(self, array: NDArray[np.generic]) -> None:
         """Raise `ValueError` naming the tensor, what was expected and what came.
@@ -38,15 +37,18 @@ class TensorSpec:
             raise ValueError(f"{self.name}: expected shape {list(self.shape)}, got {list(array.shape)}")
 
     def fits(self, shape: Sequence[int]) -> bool:
-        """Whether a tensor may have a shape: a free dimension has any size from 1, one of `OPTIONAL` from 0."""
+        """Whether a tensor may have a shape."""
         return len(shape) == len(self.shape) and all(
-            size >= (dim not in OPTIONAL) if isinstance(dim, str) else size == dim
+            size >= self.least if isinstance(dim, str) else size == dim
             for dim, size in zip(self.shape, shape, strict=True)
         )
 
     def to_json(self) -> dict[str, object]:
-        """The specification as JSON-ready values."""
-        return {**asdict(self), "shape": list(self.shape)}
+        """The specification as JSON-ready values; what is the same for nearly all is left out."""
+        described = {**asdict(self), "shape": list(self.shape)}
+        if self.least == 1:
+            del described["least"]
+        return described
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
@@ -57,8 +59,11 @@ class TensorSpec:
         except (KeyError, TypeError) as error:
             raise ValueError(f"expected a tensor with name, dtype and shape, got {data!r}") from error
         sizes = all(isinstance(d, str) or (type(d) is int and d >= 1) for d in spec.shape)
-        if not (known and sizes and isinstance(spec.name, str)):
-            raise ValueError(f"expected the name of a NumPy dtype, and sizes or names of free ones, got {data!r}")
+        least = type(spec.least) is int and spec.least >= ("B" in spec.shape)  # somebody must wait for an answer
+        if not (known and sizes and least and isinstance(spec.name, str)):
+            raise ValueError(
+                f"expected the name of a NumPy dtype, sizes or names of free ones, and the least of these, got {data!r}"
+            )
         return spec
 
 
@@ -67,10 +72,14 @@ TRAJECTORY_LEN = 8  # T of the multimodal contract, most frames of one UE that a
 TEXT_LEN = 16  # L, tokens of an instruction
 
 ENCODE_INPUTS: tuple[TensorSpec, ...] = (
-    TensorSpec("camera", "uint8", ("S", 3, 96, 192), "capture, rgb, row, column", "intensity", 0, 255),
-    TensorSpec("radar", "float32", ("S", 4, 64, 64), "capture, plane, row, column", "log1p of summed weight", 0),
-    TensorSpec("lidar", "float32", ("S", 3, 64, 64), "capture, plane, azimuth, range", "1", 0),
-    TensorSpec("scene_mask", "float32", ("S", 3), "capture, (camera, radar, lidar)", "1 present, 0 missing", 0, 1),
+    TensorSpec("camera", "uint8", ("S", 3, 96, 192), "capture, rgb, row, column", "intensity", 0, 255, least=0),
+    TensorSpec(
+        "radar", "float32", ("S", 4, 64, 64), "capture, plane, row, column", "log1p of summed weight", 0, least=0
+    ),
+    TensorSpec("lidar", "float32", ("S", 3, 64, 64), "capture, plane, azimuth, range", "1", 0, least=0),
+    TensorSpec(
+        "scene_mask", "float32", ("S", 3), "capture, (camera, radar, lidar)", "1 present, 0 missing", 0, 1, least=0
+    ),
     TensorSpec("csi", "float32", ("B", 6, 32, 64), "frame, plane, azimuth, delay", "1", -1, 1),
     TensorSpec("aoa", "float32", ("B", 64), "frame, azimuth", "1, of the strongest direction", 0, 1),
     TensorSpec("distance", "float32", ("B", 1), "frame, value", "100 m", 0),

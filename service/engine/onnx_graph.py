@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.contract.tensors import OPTIONAL, TensorSpec
+from service.contract.tensors import TensorSpec
 from service.engine.arena import USE, make_arena
 from service.engine.device import PROVIDERS, Device, require_use
 from service.engine.lanes import ArrayLane, BufferLane, Lane, Specs
@@ -122,7 +122,8 @@ class OnnxGraph:
     def try_out(self) -> None:
         """Run it on sizes that tell the free dimensions apart, and check what comes out. Raises `ArtifactError`."""
         sizes = {dim: 3 if dim == "B" else 2 for dim in self.free}
-        for each in (sizes, sizes | dict.fromkeys(self.free & OPTIONAL, 0)):
+        least = {dim: max(spec.least for spec in self.specs[0] if dim in spec.shape) for dim in self.free}
+        for each in (sizes, sizes | {dim: 0 for dim in self.free if not least[dim]}):
             try:
                 found = free_sizes(self.specs[1], self.run(self.blank(each)), self._steps)
             except EngineFailure as error:

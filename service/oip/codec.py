@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.contract.tensors import OPTIONAL, TensorSpec
+from service.contract.tensors import TensorSpec
 from service.engine.packed import Packed, Place, bytes_of
 from service.errors import InvalidInput, MalformedBody
 
@@ -183,8 +183,9 @@ def check_shape(shape: Sequence[int], field: str, spec: TensorSpec, sizes: dict[
 def wrong_shape(field: str, spec: TensorSpec, shape: object) -> InvalidInput:
     """What to raise where a shape does not fit."""
     expected = [-1 if isinstance(dim, str) else dim for dim in spec.shape]
-    any_size = "any size" if OPTIONAL.intersection(map(str, spec.shape)) else "any size of 1 or more"
-    return InvalidInput(f"{field}.shape", f"{expected} of {spec.name}, -1 being {any_size}", repr(shape)[:64])
+    return InvalidInput(
+        f"{field}.shape", f"{expected} of {spec.name}, -1 being any size of {spec.least} or more", repr(shape)[:64]
+    )
 
 
 def timeout_s(timeout_us: object) -> float | None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -16,7 +15,6 @@ from models.exported import ExportedModel
 from models.graphs import export_graphs, random_inputs, with_empty_capture
 from models.systems.gated_fusion import GatedFusion
 from service.contract.manifest import Manifest, contract_fingerprint
-from service.contract.tensors import OPTIONAL
 
 ZOO = Path("models/zoo/gated-fusion")
 
@@ -82,13 +80,3 @@ def test_a_graph_that_reads_nothing_by_capture_is_refused(tmp_path: Path) -> Non
     shutil.copy(ZOO / "fuse.onnx", path)
     with pytest.raises(ValueError, match="reads captures by scene_index"):
         admit_absent(path)
-
-
-def test_captures_are_what_may_be_missing(graphs: ExportedModel) -> None:
-    free = {
-        dim.dim_param
-        for value in onnx.load(ZOO / "encode.onnx").graph.input
-        for dim in value.type.tensor_type.shape.dim
-        if dim.dim_param
-    }
-    assert free & OPTIONAL == {"S"}

@@ -12,6 +12,13 @@ def test_free_dimensions_take_any_size_of_at_least_one(shape):
     SPEC.check(np.zeros(shape, np.float32))
 
 
+def test_there_may_be_no_captures_but_never_no_frames():
+    by_name = {spec.name: spec for spec in CONTRACTS["multimodal"].graphs["encode"][0]}
+    assert by_name["scene_mask"].fits((0, 3))
+    assert not by_name["scene_mask"].fits((0, 4))
+    assert not by_name["csi_mask"].fits((0, 1))
+
+
 def test_a_wrong_dtype_is_named_with_the_expected_one():
     with pytest.raises(ValueError, match=r"^picture: expected dtype float32, got float64$"):
         SPEC.check(np.zeros((1, 3, 1)))
@@ -34,6 +41,15 @@ def test_json_carries_every_property():
         "low": 0,
         "high": 1,
     }
+
+
+def test_json_says_how_few_there_may_be_where_that_is_not_one():
+    optional = TensorSpec("pictures", "uint8", ("S", 3), "capture, rgb", "1", least=0)
+    assert optional.to_json()["least"] == 0
+    assert TensorSpec.from_json(optional.to_json()) == optional
+    for least, shape in ((-1, ["S", 3]), (0.5, ["S", 3]), (0, ["B", 3])):
+        with pytest.raises(ValueError, match="the least of these"):
+            TensorSpec.from_json({"name": "x", "dtype": "uint8", "shape": shape, "least": least})
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
