@@ -51,7 +51,6 @@ class _Graph:
             value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
             for value in (*graph.input, *graph.value_info)
         }
-        self._padded: dict[str, str] = {}
         self._made: set[str] = set()
         self._nodes: list[onnx.NodeProto] = []
 
@@ -68,7 +67,7 @@ class _Graph:
             elif indices & set(node.input):
                 indices |= set(node.output)
             self._nodes.append(node)
-        if not self._padded:
+        if not self._made:
             raise ValueError(f"expected a graph that reads captures by {INDEX}, got none that does")
         del self._graph.node[:]
         self._graph.node.extend(self._nodes)
@@ -87,19 +86,17 @@ class _Graph:
 
     def _pad(self, node: onnx.NodeProto) -> None:
         data, index = node.input[:2]
-        if data not in self._padded:
-            row = self._constant(data + _ABSENT, np.zeros((1, *self._shapes[data][1:]), np.float32))
-            self._padded[data] = self._add("Concat", [data, row], f"{data}_padded", axis=0)
-            if node.op_type == _BY_POINT:
-                self._add("Shape", [data], f"{data}_points", start=0, end=1)
-        node.input[0] = self._padded[data]
+        row = self._constant(data + _ABSENT, np.zeros((1, *self._shapes[data][1:]), np.float32))
+        node.input[0] = self._add("Concat", [data, row], f"{data}_padded", axis=0)
         if node.op_type == _BY_POINT:  # every point of the map that is not there is the row behind the last
-            if (capped := f"{data}_{index}") not in self._made:
-                self._made.add(self._add("Min", [index, f"{data}_points"], capped))
-            node.input[1] = capped
+            points = self._add("Shape", [data], f"{data}_points", start=0, end=1)
+            node.input[1] = self._add("Min", [index, points], f"{data}_{index}")
 
     def _add(self, kind: str, inputs: list[str], output: str, **attributes: int) -> str:
-        self._nodes.append(helper.make_node(kind, inputs, [output], name=f"node_{output}", **attributes))
+        """A node before the one that is being rewritten, once however often it is asked for; its output."""
+        if output not in self._made:
+            self._made.add(output)
+            self._nodes.append(helper.make_node(kind, inputs, [output], name=f"node_{output}", **attributes))
         return output
 
     def _constant(self, name: str, value: NDArray[np.generic]) -> str:

@@ -123,7 +123,8 @@ class OnnxGraph:
         """Run it on sizes that tell the free dimensions apart, and check what comes out. Raises `ArtifactError`."""
         sizes = {dim: 3 if dim == "B" else 2 for dim in self.free}
         least = {dim: max(spec.least for spec in self.specs[0] if dim in spec.shape) for dim in self.free}
-        for each in (sizes, sizes | {dim: 0 for dim in self.free if not least[dim]}):
+        none = {dim: 0 for dim in self.free if not least[dim]}
+        for each in [sizes, sizes | none] if none else [sizes]:
             try:
                 found = free_sizes(self.specs[1], self.run(self.blank(each)), self._steps)
             except EngineFailure as error:

@@ -169,11 +169,8 @@ class Servicer:
         """Run a model: a `ModelInferRequest` to a `ModelInferResponse`."""
         asked = self._reader.read(request)
         runner = asked.runner
-        patience_s, left_s = self._deadline_s, context.time_remaining()
-        if asked.timeout_s is not None and asked.timeout_s < patience_s:
-            patience_s = asked.timeout_s
-        if left_s is not None and left_s < patience_s:
-            patience_s = left_s
+        limits_s = (self._deadline_s, asked.timeout_s, context.time_remaining())
+        patience_s = min(limit_s for limit_s in limits_s if limit_s is not None)
         try:
             outputs = await runner.submit(asked.inputs, time.monotonic() + patience_s)
         except EngineFailure as error:
@@ -202,14 +199,12 @@ class Servicer:
 
     async def _streamed(self, request: bytes, context: Context) -> bytes:
         started_s = time.monotonic()
-        code = grpc.StatusCode.OK
         try:
-            return streamed(await self.infer(request, context))
+            answer, code = streamed(await self.infer(request, context)), grpc.StatusCode.OK
         except CellsenseError as error:
-            code = code_of(error)
-            return streamed_error(request, error)
-        finally:
-            self._count("ModelStreamInfer", code, started_s)
+            answer, code = streamed_error(request, error), code_of(error)
+        self._count("ModelStreamInfer", code, started_s)
+        return answer
 
     def _counted(self, name: str, call: Call[Answer]) -> Call[Answer]:
         async def counted(request: Any, context: Context) -> Answer:
