@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     """TCP port to listen on."""
     grpc_port: int | None = Field(default=None, ge=0, le=65535)
     """TCP port for the Open Inference Protocol over gRPC, e.g. 8001; none by default. Needs cellsense[grpc]."""
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=1, le=512)
     """Processes that answer requests behind the one port; if several, one more runs the models for all of them."""
     models: Path = Path(__file__).resolve().parent.parent / "models" / "zoo"
     """Folder of artifacts, one folder each."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,7 @@ from service.metrics import Seat
 from service.remote.link import EngineLink
 from service.remote.messages import Served
 from service.remote.mirror import Mirror
+from service.serving.accepting import Acceptor, Shares
 from service.serving.garbage import collect_seldom
 from service.serving.line import Line
 from service.serving.names import CANNOT_START
@@ -44,20 +46,45 @@ def run_gateway(
     try:
         link = EngineLink(door, settings.max_inflight_bytes)
         mirror = Mirror(settings.models, link, served)
-        app = create_app(settings, mirror, seat=Seat.take(folder), tracer=make_tracer(settings))
+        seat = Seat.take(folder)
+        shares = Shares(folder, seat.number)
+        app = create_app(settings, mirror, seat=seat, tracer=make_tracer(settings))
     except Exception as error:
         log.error("The service could not start", error=str(error), kind=type(error).__name__)
         return CANNOT_START
     collect_seldom()
-    server = uvicorn.Server(server_config(settings, app))
+    server = _Server(server_config(settings, app), port, shares)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(_serve(server, port, line))
+        runner.run(_serve(server, line))
     return 0
 
 
-async def _serve(server: uvicorn.Server, port: socket.socket, line: Line) -> None:
+class _Server(uvicorn.Server):
+    """Takes its connections from a socket on which other processes listen, too."""
+
+    def __init__(self, config: uvicorn.Config, port: socket.socket, shares: Shares) -> None:
+        super().__init__(config)
+        self._port, self._shares = port, shares
+        self._acceptor: Acceptor
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then take connections."""
+        await super().startup(sockets=[])  # from which it would take by itself
+        state = self.server_state
+        protocol = partial(self.config.http_protocol_class, self.config, state, self.lifespan.state)  # type: ignore[call-arg]
+        self._acceptor = Acceptor(self._port, self._shares, protocol)
+        state.connections = self._acceptor.connections
+        self._acceptor.open(self.config.backlog)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and end those that there are."""
+        self._acceptor.close()
+        await super().shutdown(sockets=[])
+
+
+async def _serve(server: uvicorn.Server, line: Line) -> None:
     beating = asyncio.create_task(line.beat())
-    await server.serve([port])  # a process that cannot start ends with uvicorn's status, which is `CANNOT_START`
+    await server.serve()  # a process that cannot start ends with uvicorn's status, which is `CANNOT_START`
     beating.cancel()
 
 

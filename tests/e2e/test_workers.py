@@ -108,6 +108,16 @@ async def test_a_killed_process_is_replaced_and_its_counts_stay(tmp_path: Path, 
         assert len(list(folder.glob("counter_*.db"))) == WORKERS + 1  # and the engine's
 
 
+def test_connections_of_one_client_are_shared_out_among_the_processes(tmp_path: Path, models: Path) -> None:
+    with serving(tmp_path / "log", "--models", str(models), "--workers", str(WORKERS)) as served:
+        until(lambda: _ready(served) == WORKERS)
+        until(lambda: not any(map(_connections_of, workers_of(served))))
+        opened = [socket.create_connection(served.address) for _ in range(4 * WORKERS)]
+        until(lambda: [_connections_of(worker) for worker in workers_of(served)] == [4] * WORKERS)
+        for connection in opened:
+            connection.close()
+
+
 def test_trajectories_and_labels_do_not_depend_on_who_answers(tmp_path: Path, models: Path) -> None:
     with serving(tmp_path / "log", "--models", str(models), "--workers", str(WORKERS)) as served:
         until(lambda: _ready(served) == WORKERS)
@@ -177,6 +187,12 @@ def _at_other_end(served: Served, connection: socket.socket) -> tuple[psutil.Pro
     workers, here = workers_of(served), connection.getsockname()
     (accepted,) = (w for w in workers if any(c.raddr == here for c in w.net_connections() if c.raddr))
     return accepted, [worker for worker in workers if worker is not accepted]
+
+
+def _connections_of(worker: psutil.Process) -> int:
+    """How many of the service's port are open there."""
+    listening, *_ = (c.laddr.port for c in worker.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+    return sum(c.laddr.port == listening and c.status == psutil.CONN_ESTABLISHED for c in worker.net_connections("tcp"))
 
 
 def _has_ended(process: psutil.Process) -> bool:
