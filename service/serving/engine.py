@@ -23,6 +23,7 @@ from service.remote.server import EngineServer
 from service.runner.graph_runner import runners
 from service.runner.repository import Load, Repository
 from service.serving.line import Line
+from service.serving.memory import given_back
 from service.serving.names import CANNOT_START
 from service.settings import Settings
 from service.telemetry.devices import device_reader
@@ -93,7 +94,8 @@ class _Process:
         await asyncio.wait([warming, ending], return_when=asyncio.FIRST_COMPLETED)
         if warming.done() and not warming.result():
             return CANNOT_START
-        await ending
+        async with given_back():
+            await ending
         give_up_at_s = time.monotonic() + self._settings.drain_s + AFTER_GATEWAYS_S
         while not server.idle and time.monotonic() < give_up_at_s:
             await asyncio.sleep(POLL_S)

@@ -19,6 +19,7 @@ from service.remote.mirror import Mirror
 from service.serving.accepting import Acceptor, Shares
 from service.serving.garbage import collect_seldom
 from service.serving.line import Line
+from service.serving.memory import given_back
 from service.serving.names import CANNOT_START
 from service.serving.server import server_config
 from service.settings import Settings
@@ -84,7 +85,8 @@ class _Server(uvicorn.Server):
 
 async def _serve(server: uvicorn.Server, line: Line) -> None:
     beating = asyncio.create_task(line.beat())
-    await server.serve()  # a process that cannot start ends with uvicorn's status, which is `CANNOT_START`
+    async with given_back():
+        await server.serve()  # a process that cannot start ends with uvicorn's status, which is `CANNOT_START`
     beating.cancel()
 
 

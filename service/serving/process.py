@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from service.engine.cores import usable_cores
 from service.engine.discovery import load_artifacts
 from service.engine.loading import loader
 from service.serving.garbage import collect_seldom
-from service.serving.memory import keep_freed_memory
+from service.serving.memory import given_back, keep_freed_memory
 from service.serving.server import FAILED, server_config
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
@@ -33,8 +34,14 @@ def run_process(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server handles the signal, ends in order, and then raises it again: by then there is nothing left to end.
         signal.signal(number, lambda *_: None)
-    server.run()
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(_serve(server))
     return FAILED if fatal else 0
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    async with given_back():
+        await server.serve()
 
 
 def build_app(settings: Settings, on_fatal: Callable[[], None]) -> FastAPI:

@@ -21,6 +21,24 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 requests(50)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+_SCATTERED = """
+import asyncio
+from pathlib import Path
+from service.serving import memory
+assert memory.keep_freed_memory()
+memory.PERIOD_S = 0.1
+def resident_mib():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+async def main():
+    blocks = [bytearray(30_000) for _ in range(1500)]
+    kept = blocks[::50]  # so that what is free is not all at the end
+    blocks.clear()
+    before = resident_mib()
+    async with memory.given_back():
+        await asyncio.sleep(1)
+    print(before - resident_mib())
+asyncio.run(main())
+"""
 _HEAPS = """
 import ctypes, os, sys, tempfile, threading
 from service.serving.memory import keep_freed_memory
@@ -52,6 +70,12 @@ def test_what_a_request_frees_the_next_one_gets_without_page_faults() -> None:
     }
     assert faults["given back"] > 50 * 10 * 50  # 300,000 bytes are 74 pages
     assert faults["kept"] < 500
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_what_is_free_between_what_is_used_is_given_back_in_time() -> None:
+    done = subprocess.run([sys.executable, "-c", _SCATTERED], capture_output=True, check=True)
+    assert float(done.stdout) > 30  # of 43 MiB
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] == "glibc", reason="the C library is glibc")
