@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 
 from service.errors import CellsenseError, DeadlineExceeded, InvalidInput
 from service.pipeline.frames import Batch, SiteFrame, SiteScene
-from service.pipeline.normalise import Work
+from service.pipeline.normalise import Pictures, Work
 from service.pipeline.outcomes import Outcome
 from service.pipeline.turns import Entry, Turns
 
@@ -16,6 +17,10 @@ CAPTURE_WORK = 3  # of a scene capture, beside that of a frame: a picture, point
 
 Done = Callable[[list[Outcome] | Exception], None]
 """Takes the outcome of every frame, or what nobody foresaw."""
+
+
+Decode = Callable[[Work], Future[Pictures]]
+"""Begins to decode the pictures of a request."""
 
 
 def work_of(work: Work) -> int:
@@ -29,9 +34,10 @@ class Asked:
     Attributes:
         work: its frames that are to be answered.
         deadline_s: time of `time.monotonic()` by which.
+        decoding: its pictures, if there are any, once it waits for its turn.
     """
 
-    __slots__ = ("_alarm", "_done", "_entry", "_outcomes", "_patience_s", "_size", "deadline_s", "work")
+    __slots__ = ("_alarm", "_done", "_entry", "_outcomes", "_patience_s", "_size", "deadline_s", "decoding", "work")
 
     def __init__(
         self, batch: Batch, errors: Mapping[int, Outcome], deadline_s: float, patience_s: float, done: Done
@@ -55,14 +61,15 @@ class Asked:
                 scenes[entry.frame.scene] = scene
         self.work = Work(frames, scenes)
         self.deadline_s = deadline_s
+        self.decoding: Future[Pictures] | None = None
         self._patience_s, self._done = patience_s, done
         self._size = len(batch.frames)
         self._outcomes = dict(errors)
         self._entry: Entry[Asked] | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
-    def begin(self, turns: Turns[Asked]) -> None:
-        """Wait for a turn."""
+    def begin(self, turns: Turns[Asked], decode: Decode) -> None:
+        """Wait for a turn; pictures are decoded meanwhile, for decoders need no turn."""
         frames = len(self.work.frames)
         if not frames:
             self._end()
@@ -72,6 +79,8 @@ class Asked:
         except CellsenseError as error:
             self._fail(error)
             return
+        if self.work.has_pictures:
+            self.decoding = decode(self.work)
         self._alarm = asyncio.get_running_loop().call_later(self.deadline_s - time.monotonic(), self._too_late)
 
     def tell(self, index: int, outcome: Outcome) -> None:
@@ -97,6 +106,8 @@ class Asked:
         if alarm is not None:
             alarm.cancel()
         if entry is not None:
+            if entry.turn is None and self.decoding is not None:
+                self.decoding.cancel()  # a turn waits for the pictures of all of its requests
             entry.leave()
 
     def _too_late(self) -> None:

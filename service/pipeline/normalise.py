@@ -22,8 +22,8 @@ from service.pipeline.radio_assembly import carriers_hz, radio_inputs
 
 Place = tuple[int, int]
 """A request among several, and a frame's position in it."""
-Pictures = Mapping[Place, Picture | InvalidInput]
-"""The decoded camera frames of captures, by request and row in it, or what is wrong with them."""
+Pictures = Mapping[int, Picture | InvalidInput]
+"""The decoded camera frames of a request's captures, by their row in it, or what is wrong with them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,11 @@ class Work:
 
     frames: Mapping[int, SiteFrame]
     scenes: Mapping[int, SiteScene]
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether there is a camera frame to decode."""
+        return any(scene.capture.camera is not None for scene in self.scenes.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,29 +88,28 @@ class ModelBatch:
         )
 
 
-def pictures(requests: Sequence[Work], limits: CameraLimits) -> Pictures:
+def pictures(work: Work, limits: CameraLimits) -> Pictures:
     """Decode the camera frame of each capture once. Blocks, for most of the time without the interpreter's lock.
 
     Args:
-        requests: what is to be normalised.
+        work: what is to be normalised.
         limits: what a camera frame may be.
     """
     return {
-        (number, row): _picture(scene.capture.camera, f"scenes[{row}].camera", limits)
-        for number, work in enumerate(requests)
+        row: _picture(scene.capture.camera, f"scenes[{row}].camera", limits)
         for row, scene in work.scenes.items()
         if scene.capture.camera is not None
     }
 
 
 def normalise(
-    requests: Sequence[Work], decoded: Pictures, models: Mapping[str, Model], sites: Mapping[str, Site]
+    requests: Sequence[Work], decoded: Sequence[Pictures], models: Mapping[str, Model], sites: Mapping[str, Site]
 ) -> tuple[list[ModelBatch], dict[Place, InvalidInput]]:
     """Fail the frames that refer to a bad capture, assemble the rest. Blocks.
 
     Args:
         requests: what is to be normalised.
-        decoded: of the same, by `pictures`.
+        decoded: of each, by `pictures`.
         models: the model of each site.
         sites: every site, by name.
 
@@ -126,14 +130,14 @@ def normalise(
 
 
 def _prepared(
-    requests: Sequence[Work], decoded: Pictures, sites: Mapping[str, Site]
+    requests: Sequence[Work], decoded: Sequence[Pictures], sites: Mapping[str, Site]
 ) -> tuple[dict[Place, PreparedScene], dict[Place, InvalidInput]]:
     """The captures of each request by their row in it, and what is wrong with the others."""
     prepared: dict[Place, PreparedScene] = {}
     bad: dict[Place, InvalidInput] = {}
-    for number, work in enumerate(requests):
+    for number, (work, of_request) in enumerate(zip(requests, decoded, strict=True)):
         for row, scene in work.scenes.items():
-            camera = decoded.get((number, row))
+            camera = of_request.get(row)
             if isinstance(camera, InvalidInput):
                 bad[number, row] = camera
             else:

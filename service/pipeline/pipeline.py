@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -88,7 +88,9 @@ class Pipeline:
         self._metrics, self._stages = metrics, stages
         self._limits = CameraLimits(max_side_px=settings.max_camera_side_px, max_pixels=settings.max_camera_pixels)
         threads = settings.threads or usable_cores()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="normalise")
+        # Apart, so that what has its turn is not kept by pictures of what waits.
+        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._normalizers = ThreadPoolExecutor(threads, thread_name_prefix="normalise")
         self._completion = Completion(buffer, metrics, stages)
         self._turns = Turns(
             self._take_turn, _turn_limits(settings, threads, stages.traced), _turn_metrics(metrics.compute, stages)
@@ -135,7 +137,8 @@ class Pipeline:
         self._metrics.system.ready.set(0)
         self._turns.close()
         await asyncio.gather(*(model.close() for model in self.models))
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._decoders, self._normalizers):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def begin(self, batch: Batch, deadline_s: float, done: Done) -> Asked:
         """Answer a batch.
@@ -153,7 +156,7 @@ class Pipeline:
         errors = check_batch(batch, self._sites, self._contracts, self._now_s(), self._settings.future_tolerance_s)
         known = {index: error for index, error in enumerate(errors) if error is not None}
         asked = Asked(batch, known, deadline_s, self._settings.deadline_s, done)
-        asked.begin(self._turns)
+        asked.begin(self._turns, self._decode)
         return asked
 
     async def sense(self, batch: Batch, deadline_s: float) -> list[Outcome]:
@@ -210,7 +213,7 @@ class Pipeline:
     async def _take_turn(self, requests: list[Asked]) -> None:
         """Answer every frame of some requests."""
         started_s = time.monotonic()
-        batches, errors = await self._normalise([asked.work for asked in requests])
+        batches, errors = await self._normalise(requests)
         self._stages.record("normalise", started_s, time.monotonic(), len(requests))
         _tell(requests, errors)
         deadline_s = max(asked.deadline_s for asked in requests)
@@ -220,19 +223,30 @@ class Pipeline:
             for found in await asyncio.gather(*(self._completion.answer(batch, deadline_s) for batch in batches)):
                 _tell(requests, found)
 
-    async def _normalise(self, works: Sequence[Work]) -> tuple[list[ModelBatch], dict[Place, InvalidInput]]:
+    def _decode(self, work: Work) -> Future[Pictures]:
+        return self._decoders.submit(pictures, work, self._limits)
+
+    async def _normalise(self, requests: Sequence[Asked]) -> tuple[list[ModelBatch], dict[Place, InvalidInput]]:
         """What `normalise` says. Pictures are decoded in a thread; what is no more than a turn is put together here.
 
         In a thread each of some hundred calls of NumPy lets go of the interpreter's lock, and then waits for it behind
         the event loop while a core is idle: that cost a sixth of the frames a second.
         """
-        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._threads)
-        decoded: Pictures = {}
-        if any(scene.capture.camera is not None for work in works for scene in work.scenes.values()):
-            decoded = await in_thread(pictures, works, self._limits)
+        works = [asked.work for asked in requests]
+        decoded = [await _decoded(asked) for asked in requests]
         if sum(map(work_of, works)) <= TURN_WORK and sum(map(_points, works)) <= TURN_POINTS:
             return normalise(works, decoded, self._models, self._sites)
-        return await in_thread(normalise, works, decoded, self._models, self._sites)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._normalizers, normalise, works, decoded, self._models, self._sites)
+
+
+async def _decoded(asked: Asked) -> Pictures:
+    """The pictures of a request that has its turn."""
+    if asked.decoding is None:
+        return {}
+    if asked.decoding.done():  # as they mostly are where requests have waited: then nobody is woken up for each
+        return asked.decoding.result()
+    return await asyncio.wrap_future(asked.decoding)
 
 
 def _points(work: Work) -> int:

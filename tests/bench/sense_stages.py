@@ -81,8 +81,8 @@ async def answer(gateway: Gateway, body: bytes, watch: Stopwatch) -> None:
     pipeline = gateway.pipeline
     batch = watch.time("parse", parse_batch, MESSAGEPACK, body, 4096, 64)
     work = Work(dict(enumerate(batch.frames)), dict(enumerate(batch.scenes)))
-    decoded = watch.time("pictures", pictures, [work], pipeline._limits)
-    groups, errors = watch.time("normalise", normalise, [work], decoded, pipeline._models, pipeline._sites)
+    decoded = watch.time("pictures", pictures, work, pipeline._limits)
+    groups, errors = watch.time("normalise", normalise, [work], [decoded], pipeline._models, pipeline._sites)
     assert not errors
     for group in groups:
         model, completion = group.model, pipeline._completion

@@ -21,6 +21,7 @@ from service.engine.protocol import Engine, Inputs, Outputs
 from service.errors import (
     ArtifactError,
     EngineFailure,
+    InvalidInput,
     NotReady,
     Overloaded,
     TimestampConflict,
@@ -28,9 +29,10 @@ from service.errors import (
     UnknownTask,
 )
 from service.metrics import Metrics
+from service.normalizers.camera import CameraLimits
 from service.normalizers.text import text_tokens
 from service.pipeline import Answer, Batch, Pipeline, SiteFrame, SiteScene
-from service.pipeline.normalise import normalise, pictures
+from service.pipeline.normalise import Work, normalise, pictures
 from service.pipeline.outcomes import Outcome
 from service.pipeline.pipeline import TURN_POINTS, TURN_WORK
 from service.runner.graph_runner import GraphRunner, runners
@@ -244,6 +246,71 @@ async def test_requests_that_are_answered_together_are_answered_as_if_alone(buff
     assert sorted(kinds, key=str) == sorted([Answer, *[TimestampConflict] * 4], key=str)
     conflicts = [shared for _, _, shared in together if isinstance(shared, TimestampConflict)]
     assert {conflict.field for conflict in conflicts} == {"frames[2].timestamp_s"}
+    await pipeline.close()
+
+
+async def test_pictures_are_decoded_while_their_request_waits(
+    buffer: TrajectoryBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[dict[int, Any]] = []
+
+    def watched(*given: Any) -> Any:
+        decoded.append(dict(pictures(*given)))
+        return decoded[-1]
+
+    monkeypatch.setattr("service.pipeline.pipeline.pictures", watched)
+    engine = Crowded()
+    pipeline = pipeline_of(engine, buffer)
+    pipeline.resume()
+    scenes = tuple(SiteScene("city", SceneCapture(camera=camera)) for camera in (jpeg(), b"no picture"))
+    first = asyncio.create_task(pipeline.sense(Batch((), (frame("first"),)), deadline_s()))
+    assert await asyncio.to_thread(engine.reached.wait, 20.0)
+    waits = asyncio.create_task(
+        pipeline.sense(Batch(scenes, (frame("a", 1, scene=0), frame("b", 2, scene=1))), deadline_s())
+    )
+    while not decoded:  # though the first one still has the only turn
+        await asyncio.sleep(0.001)
+    engine.open.set()
+    await first
+    good, bad = await waits
+    assert isinstance(good, Answer)
+    assert isinstance(bad, InvalidInput)
+    assert bad.field == "scenes[1].camera"
+    assert [list(rows) for rows in decoded] == [[0, 1]]
+    await pipeline.close()
+
+
+async def test_pictures_that_nobody_waits_for_any_more_are_not_decoded(
+    buffer: TrajectoryBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    may_decode = threading.Event()
+
+    def held(work: Work, limits: CameraLimits) -> Any:
+        begun.extend(entry.frame.ue for entry in work.frames.values())
+        assert may_decode.wait(20.0)
+        return pictures(work, limits)
+
+    monkeypatch.setattr("service.pipeline.pipeline.pictures", held)
+    pipeline = pipeline_of(FakeEngine(manifest()), buffer)  # with one thread
+    pipeline.resume()
+    scenes = (SiteScene("city", SceneCapture(camera=jpeg())),)
+
+    def ask(ue: str) -> asyncio.Task[list[Outcome]]:
+        return asyncio.create_task(pipeline.sense(Batch(scenes, (frame(ue, scene=0),)), deadline_s()))
+
+    has_the_turn = ask("has the turn")
+    while not begun:
+        await asyncio.sleep(0.001)
+    leaves, stays = ask("leaves"), ask("stays")
+    while pipeline._turns.queued_rows < 2:
+        await asyncio.sleep(0.001)
+    leaves.cancel()
+    await asyncio.wait([leaves])
+    may_decode.set()
+    assert isinstance((await has_the_turn)[0], Answer)
+    assert isinstance((await stays)[0], Answer)
+    assert begun == ["has the turn", "stays"]
     await pipeline.close()
 
 
