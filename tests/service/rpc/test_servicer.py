@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 from tritonclient.grpc import service_pb2 as published
@@ -11,6 +13,21 @@ from service.rpc.servicer import SERVICE, Servicer
 from tests.service.api.scraped import samples_of, total
 from tests.service.engine.generic import doubler_inputs
 from tests.service.serving.wire_server import WireServer, wire_server
+
+
+class Watched(Servicer):
+    """Says when a stream has ended on its side, which is later than on the client's."""
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        self.ended = asyncio.Event()
+
+    async def stream_infer(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        try:
+            async for answer in super().stream_infer(requests, context):
+                yield answer
+        finally:
+            self.ended.set()
 
 
 def request() -> bytes:
@@ -29,7 +46,7 @@ def counted(wire: WireServer, **status: str) -> float:
 async def test_a_request_of_a_stream_that_is_cancelled_is_not_counted_as_answered(tmp_path: Path) -> None:
     async with wire_server(tmp_path) as wire:
         gateway = wire.gateway
-        servicer = Servicer(
+        servicer = Watched(
             gateway.repository,
             gateway.metrics.traffic,
             deadline_s=30.0,
@@ -48,8 +65,7 @@ async def test_a_request_of_a_stream_that_is_cancelled_is_not_counted_as_answere
             while not wire.engine.runs:
                 await asyncio.sleep(0.01)
             left.cancel()
-            while not left.done():
-                await asyncio.sleep(0.01)
+            await servicer.ended.wait()
             wire.engine.may_go.set()
             stays = call()
             await stays.write(request())
