@@ -113,7 +113,8 @@ def test_connections_of_one_client_are_shared_out_among_the_processes(tmp_path: 
         until(lambda: _ready(served) == WORKERS)
         until(lambda: not any(map(_connections_of, workers_of(served))))
         opened = [socket.create_connection(served.address) for _ in range(4 * WORKERS)]
-        until(lambda: [_connections_of(worker) for worker in workers_of(served)] == [4] * WORKERS)
+        until(lambda: sum(map(_connections_of, workers_of(served))) == 4 * WORKERS)
+        assert min(map(_connections_of, workers_of(served))) >= 2  # 4 each, unless one of them was late
         for connection in opened:
             connection.close()
 

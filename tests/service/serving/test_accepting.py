@@ -70,7 +70,9 @@ async def test_connections_that_come_at_once_are_shared_out_evenly(tmp_path: Pat
     for acceptor in acceptors:
         acceptor.open(BACKLOG)
     clients = await asyncio.gather(*(connect(port) for _ in range(30)))
-    assert [len(acceptor.connections) for acceptor in acceptors] == [10, 10, 10]
+    counts = [len(acceptor.connections) for acceptor in acceptors]
+    assert sum(counts) == 30
+    assert max(counts) - min(counts) <= 4  # 10 each, unless the machine is so busy that patience ends
     for _, writer in clients:
         await close(writer)
     for acceptor in acceptors:
