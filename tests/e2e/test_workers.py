@@ -192,8 +192,9 @@ def _at_other_end(served: Served, connection: socket.socket) -> tuple[psutil.Pro
 
 def _connections_of(worker: psutil.Process) -> int:
     """How many of the service's port are open there."""
-    listening, *_ = (c.laddr.port for c in worker.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
-    return sum(c.laddr.port == listening and c.status == psutil.CONN_ESTABLISHED for c in worker.net_connections("tcp"))
+    connections = worker.net_connections("tcp")
+    listening = next(c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN)
+    return sum(c.laddr.port == listening and c.status == psutil.CONN_ESTABLISHED for c in connections)
 
 
 def _has_ended(process: psutil.Process) -> bool:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,17 +45,19 @@ def acceptor_of(folder: Path, seat: int, port: socket.socket) -> Acceptor:
     return acceptor
 
 
-async def connect(port: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(port: socket.socket) -> asyncio.StreamWriter:
+    """A connection that has been answered on."""
     reader, writer = await asyncio.open_connection(*port.getsockname())
     writer.write(b"?")
     async with asyncio.timeout(10):
         assert await reader.readexactly(1) == b"?"
-    return reader, writer
+    return writer
 
 
-async def close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    await writer.wait_closed()
+async def close(clients: Iterable[asyncio.StreamWriter]) -> None:
+    for client in clients:
+        client.close()
+        await client.wait_closed()
 
 
 async def until(true: object) -> None:
@@ -73,8 +75,7 @@ async def test_connections_that_come_at_once_are_shared_out_evenly(tmp_path: Pat
     counts = [len(acceptor.connections) for acceptor in acceptors]
     assert sum(counts) == 30
     assert max(counts) - min(counts) <= 4  # 10 each, unless the machine is so busy that patience ends
-    for _, writer in clients:
-        await close(writer)
+    await close(clients)
     for acceptor in acceptors:
         acceptor.close()
 
@@ -86,13 +87,11 @@ async def test_who_has_lost_connections_takes_the_next(tmp_path: Path, port: soc
     second.open(BACKLOG)
     more = [await connect(port) for _ in range(4)]
     assert (len(first.connections), len(second.connections)) == (4, 4)
-    for _, writer in there[:3]:
-        await close(writer)
+    await close(there[:3])
     await until(lambda: len(first.connections) == 1)
     more += [await connect(port) for _ in range(3)]
     assert (len(first.connections), len(second.connections)) == (4, 4)
-    for _, writer in (there[3], *more):
-        await close(writer)
+    await close([there[3], *more])
     first.close()
     second.close()
 
@@ -103,8 +102,7 @@ async def test_what_one_that_has_died_would_have_taken_is_taken_by_another(tmp_p
     living.open(BACKLOG)
     clients = [await connect(port) for _ in range(5)]
     assert len(living.connections) == 5
-    for _, writer in clients:
-        await close(writer)
+    await close(clients)
     living.close()
 
 
@@ -118,8 +116,7 @@ async def test_who_has_closed_takes_none_and_keeps_the_others_waiting_no_more(
     gone.close()
     clients = [await connect(port) for _ in range(3)]
     assert (len(gone.connections), len(stays.connections)) == (0, 3)
-    for _, writer in clients:
-        await close(writer)
+    await close(clients)
     stays.close()
 
 
@@ -139,10 +136,10 @@ async def test_without_descriptors_it_waits_and_then_goes_on(
     full = Full(fileno=port.dup().detach())
     acceptor = Acceptor(full, Shares(tmp_path, 0), lambda: Echo(acceptor))
     acceptor.open(BACKLOG)
-    _, writer = await connect(port)
+    client = await connect(port)
     assert len(refused) == 2
     assert refused[1] - refused[0] >= 0.05
-    await close(writer)
+    await close([client])
     acceptor.close()
 
 
