@@ -126,18 +126,22 @@ def test_a_frame_takes_a_row_of_each_graph_one_after_the_other() -> None:
 
 
 def test_table_has_medians_of_shares_and_what_sharing_a_capture_gains() -> None:
+    few, many = SHARED.values()
     results = Results("gated-fusion", "multimodal")
-    for number, (separate, shared) in enumerate(((80.0, 320.0), (90.0, 270.0), (60.0, 210.0)), 1):
-        for case, rate in ((SEPARATE, separate), (SHARED, shared)):
-            raw = RawGraphs(_alone(4 * separate, 1.0), _alone(4 * separate, 1.0))
-            results.measurements.append(Measurement(number, "JSON", case, raw, rate, 9, 12, 0, 8, 0.3, 300, 250))
+    for number, rates in enumerate(((80.0, 320.0, 400.0), (90.0, 270.0, 400.0), (60.0, 210.0, 400.0)), 1):
+        for case, rate in zip((SEPARATE, few, many), rates, strict=True):
+            raw = RawGraphs(_alone(4 * rates[0], 1.0), _alone(4 * rates[0], 1.0))
+            cost = 8.0 if case == SEPARATE else 2.0
+            results.measurements.append(Measurement(number, "JSON", case, raw, rate, 9, 12, 0, cost, 0.3, 300, 250))
     text = table(results)
     assert (
         "| 1 frame, 1 capture; 32 clients, JSON | 80 (0.50 ± 0.00) | 160 | 9.0 ms, 12.0 ms | 8.00 (2.00) | 0.30 |"
         in text
     )
     assert "| 8 frames, 1 capture; 4 clients, JSON | 270 (1.75 ± 0.25) |" in text
-    assert text.endswith("JSON: 8 UEs in one capture against 8 frames with one each: 3.50 × the frames/s")
+    gains = "JSON: 8 UEs in one capture against 8 frames with one each"
+    assert f"{gains}, as many frames in flight: 3.50 × the frames/s, 0.25 × the processor time a frame" in text
+    assert text.endswith(f"{gains}, as many clients: 5.00 × the frames/s, 0.25 × the processor time a frame")
 
 
 def _alone(frames_per_s: float, cpu_s_per_1000: float) -> RawResult:

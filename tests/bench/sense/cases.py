@@ -28,9 +28,9 @@ class Case:
 
 
 SEPARATE = Case(1, 1, 32)  # each frame with a capture of its own, and
-SHARED = Case(8, 1, 4)  # as many in flight that share captures by eights
+SHARED = {"as many frames in flight": Case(8, 1, 4), "as many clients": Case(8, 1, 32)}  # captures shared by eights
 CASES = {
-    MULTIMODAL.name: (Case(1, 0, 32), SEPARATE, SHARED, Case(16, 2, 4)),
-    RADIO.name: (Case(1, 0, 32), Case(16, 0, 4)),
+    MULTIMODAL.name: (Case(1, 0, 32), Case(1, 0, 128), SEPARATE, *SHARED.values(), Case(16, 2, 4), Case(16, 2, 16)),
+    RADIO.name: (Case(1, 0, 32), Case(1, 0, 128), Case(16, 0, 4), Case(16, 0, 16)),
 }
 """By the contract of the artifact."""

@@ -46,13 +46,16 @@ def _figures(seen: Sequence[Measurement]) -> list[str]:
 def _gains(measurements: Sequence[Measurement]) -> Iterable[str]:
     """What it is worth to send a capture once for the UEs that share it."""
     for form in FORMS:
-        rates = {(one.round, one.case): one.frames_per_s for one in measurements if one.form == form.name}
-        gains = [rate / rates[number, SEPARATE] for (number, case), rate in rates.items() if case == SHARED]
-        if gains:
-            yield (
-                f"\n{form.name}: {SHARED.frames} UEs in one capture against {SHARED.frames} frames with one each: "
-                f"{median(gains):.2f} × the frames/s"
-            )
+        seen = {(one.round, one.case): one for one in measurements if one.form == form.name}
+        for beside, shared in SHARED.items():
+            pairs = [(one, seen[number, SEPARATE]) for (number, case), one in seen.items() if case == shared]
+            if pairs:
+                rate = median(one.frames_per_s / other.frames_per_s for one, other in pairs)
+                cost = median(one.cpu_s_per_1000 / other.cpu_s_per_1000 for one, other in pairs)
+                yield (
+                    f"\n{form.name}: {shared.frames} UEs in one capture against {shared.frames} frames with one each, "
+                    f"{beside}: {rate:.2f} × the frames/s, {cost:.2f} × the processor time a frame"
+                )
 
 
 def _line(cells: Iterable[str]) -> str:
