@@ -53,15 +53,16 @@ def measure(turns: int, seconds: float) -> tuple[dict[str, Rates], Times]:
                 load = post(clients, frames)
                 rates[name] = [_rates(load(), frames, best()) for _ in range(turns + 1)][1:]  # the first turn warms up
             load, one, all_cores = post(1, 1), alone(1, 1, 1, 1), alone(1, cores, 1, 1)
-            times = [(_faultless(load()).p50_ms, one().p50_ms, all_cores().p50_ms) for _ in range(turns + 1)][1:]
+            times = [(faultless(load()).p50_ms, one().p50_ms, all_cores().p50_ms) for _ in range(turns + 1)][1:]
     return rates, times
 
 
 def _rates(load: Load, frames: int, alone: raw.RawResult) -> tuple[float, float]:
-    return _faultless(load).requests * frames / load.seconds, alone.frames_per_s
+    return faultless(load).requests * frames / load.seconds, alone.frames_per_s
 
 
-def _faultless(load: Load) -> Load:
+def faultless(load: Load) -> Load:
+    """The same. Raises `RuntimeError` where a request failed: then it is no figure."""
     if load.errors:
         raise RuntimeError(f"expected no errors, got {load}")
     return load
@@ -71,8 +72,9 @@ def rate_table(rates: dict[str, Rates]) -> str:
     """Markdown: medians, and the share of ONNX Runtime alone."""
     lines = ["| load | ours, frames/s | ONNX Runtime alone | share: median, least to most |", "|---|---|---|---|"]
     for name, turns in rates.items():
-        here, there = (median(column) for column in zip(*turns, strict=True))
-        lines.append(f"| {name} | {here:,.0f} | {there:,.0f} | {_spread([ours / raw for ours, raw in turns])} |")
+        ours_median, raw_median = (median(column) for column in zip(*turns, strict=True))
+        shares = _spread([here / there for here, there in turns])
+        lines.append(f"| {name} | {ours_median:,.0f} | {raw_median:,.0f} | {shares} |")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.paired import _faultless, rate_table, time_table
+from tests.bench.paired import faultless, rate_table, time_table
 from tests.bench.serving.load import Load
 
 
@@ -24,4 +24,4 @@ def test_added_times_are_taken_turn_by_turn() -> None:
 
 def test_load_with_errors_is_no_figure() -> None:
     with pytest.raises(RuntimeError, match="errors=3"):
-        _faultless(Load(requests=10, seconds=1.0, errors=3, p50_ms=1.0, p90_ms=1.0, p99_ms=1.0))
+        faultless(Load(requests=10, seconds=1.0, errors=3, p50_ms=1.0, p90_ms=1.0, p99_ms=1.0))
